@@ -1,0 +1,7 @@
+"""``python -m irecgan``."""
+
+import sys
+
+from irecgan.cli import main
+
+sys.exit(main())

@@ -1,0 +1,85 @@
+"""The command line: parse and call, nothing else."""
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, cast
+
+import irecgan
+from irecgan.commands.interface import Command
+from irecgan.errors import UserError
+
+COMMANDS = {
+    "simulate": "make a simulated world and log sessions from it",
+    "prepare": "turn raw logs into a validated, filtered and split session log",
+    "inspect": "describe a session log: counts, lengths, shares, problems",
+    "train": "learn a policy from a session log",
+    "evaluate": "measure what policies are worth, on a log or in a simulated world",
+    "recommend": "ask a trained policy for a slate",
+    "demo": "the whole path in a few minutes, with an HTML report",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong option in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see '{self.prog} --help')")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns 0 done, 2 the user's mistake, 130 interrupted.
+
+    Anything else that goes wrong is our fault: the traceback is shown and Python exits with 1.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
+    for level in (logging.WARNING, logging.ERROR, logging.INFO):
+        logging.addLevelName(level, logging.getLevelName(level).lower())
+    try:
+        name, rest = _command(list(sys.argv[1:] if argv is None else argv))
+        return _run(name, rest)
+    except UserError as error:
+        _complain(str(error))
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        _complain(f"{error.filename or 'file system'}: {error.strerror or error}")
+        return 2
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+
+
+def _command(argv: list[str]) -> tuple[str, list[str]]:
+    parser = _Parser(prog="irecgan", description=irecgan.__doc__)
+    parser.add_argument("--version", action="version", version=f"irecgan {irecgan.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        commands.add_parser(name, help=summary, add_help=False, prefix_chars="\0")
+    known = parser.parse_args(argv[:1])
+    return known.command, argv[1:]
+
+
+def _run(name: str, argv: list[str]) -> int:
+    # Imported only now: `irecgan --help` need not wait for torch.
+    command = cast(Command, importlib.import_module(f"irecgan.commands.{name}"))
+    parser = _Parser(prog=f"irecgan {name}", description=command.HELP, allow_abbrev=False)
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    command.add_arguments(parser)
+    args = parser.parse_args(argv)
+    output = command.run(args)
+    print(json.dumps(output.json, allow_nan=False) if args.json else output.text)
+    return 0
+
+
+def _complain(message: str) -> None:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""What the command line expects of a command."""
+
+import argparse
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Output:
+    """The result of a command: ``text`` for people, ``json`` for programs (finite numbers only)."""
+
+    text: str
+    json: dict[str, Any]
+
+
+class Command(Protocol):
+    """A module of ``irecgan.commands``."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options (``--json`` is added for every command)."""
+        ...
+
+    def run(self, args: argparse.Namespace) -> Output:
+        """Do the work. Raises UserError for whatever the user can mend."""
+        ...

@@ -1,0 +1,196 @@
+"""Encoded sessions: the ragged collection that is kept, and the padded batch that models read.
+
+Items are indices ``0 .. n-1`` of a catalogue of ``n`` items. The index ``n`` stands for "no item":
+padding, no click, or an item that the catalogue does not know.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+NOTHING = -1
+"""Position of the click on a step where nothing was clicked: the session's end, ``c_end``."""
+
+
+@dataclass(frozen=True)
+class SessionBatch:
+    """Padded sessions. B sessions, at most T steps, at most K items shown.
+
+    Logged and generated sessions share this type. A step whose ``position`` is NOTHING is the end of
+    its session (``c_end`` of the paper); a session cut at the maximum length has none.
+    """
+
+    slate: Tensor  # (B, T, K) int64, item indices in shown order; n where nothing is shown
+    shown: Tensor  # (B, T, K) bool, true where the slate has an item (known or not)
+    click: Tensor  # (B, T) int64, item index; n where nothing, or an unknown item, was clicked
+    position: Tensor  # (B, T) int64, rank of the click in the slate, from 0; NOTHING on an end step
+    reward: Tensor  # (B, T) float32, reward on the clicked item; 0 on an end step
+    propensity: Tensor  # (B, T) float32 in (0, 1], of the logging policy for the click; nan = unknown
+    score: Tensor  # (B, T) float32 in [0, 1], q_D of Eq. (6); 1 on logged sessions
+    real: Tensor  # (B, T) bool, false on padding
+    catalogue_size: int
+
+    @property
+    def clicked(self) -> Tensor:
+        """Steps with a click. (B, T) bool"""
+        return self.real & (self.position != NOTHING)
+
+    @property
+    def ended(self) -> Tensor:
+        """Steps that end their session. (B, T) bool"""
+        return self.real & (self.position == NOTHING)
+
+    @property
+    def steps(self) -> Tensor:
+        """Steps of each session, its end step included. (B,) int64"""
+        return self.real.sum(1)
+
+    def __len__(self) -> int:
+        return self.slate.shape[0]
+
+    def to(self, device: torch.device | str) -> "SessionBatch":
+        """The same batch on another device."""
+        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.type is Tensor}
+        return replace(self, **tensors)
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Ragged sessions: S sessions, N steps, M shown items, stored flat without padding."""
+
+    step_start: Tensor  # (S + 1,) int64: steps of session s are step_start[s] .. step_start[s+1]
+    item_start: Tensor  # (N + 1,) int64: the slate of step i is item[item_start[i] .. item_start[i+1]]
+    item: Tensor  # (M,) int64
+    click: Tensor  # (N,) int64
+    position: Tensor  # (N,) int64
+    reward: Tensor  # (N,) float32
+    propensity: Tensor  # (N,) float32
+    score: Tensor  # (N,) float32
+    catalogue_size: int
+
+    def __len__(self) -> int:
+        return len(self.step_start) - 1
+
+    @property
+    def steps(self) -> Tensor:
+        """Steps of each session. (S,) int64"""
+        return self.step_start.diff()
+
+    @property
+    def slate_sizes(self) -> Tensor:
+        """Items shown at each step. (N,) int64"""
+        return self.item_start.diff()
+
+    def batch(self, rows: Tensor) -> SessionBatch:
+        """The sessions ``rows`` (B,), padded to the longest of them and to their longest slate."""
+        start, steps = self.step_start[rows], self.steps[rows]
+        real, step = _ragged(start, steps)  # (B, T)
+        sizes = torch.where(real, self.slate_sizes[step], 0)
+        shown, entry = _ragged(self.item_start[:-1][step].flatten(), sizes.flatten())
+        shown, entry = (x.unflatten(0, real.shape) for x in (shown, entry))  # (B, T, K)
+        nothing = self.catalogue_size
+        slate = torch.where(shown, _take(self.item, entry, nothing), nothing)
+        return SessionBatch(
+            slate=slate,
+            shown=shown,
+            click=torch.where(real, self.click[step], nothing),
+            position=torch.where(real, self.position[step], NOTHING),
+            reward=torch.where(real, self.reward[step], 0.0),
+            propensity=torch.where(real, self.propensity[step], torch.nan),
+            score=torch.where(real, self.score[step], 0.0),
+            real=real,
+            catalogue_size=nothing,
+        )
+
+    def select(self, rows: Tensor) -> "Sessions":
+        """The sessions ``rows``, in that order."""
+        step = _ranges(self.step_start[rows], self.steps[rows])
+        entry = _ranges(self.item_start[:-1][step], self.slate_sizes[step])
+        return Sessions(
+            step_start=_offsets(self.steps[rows]),
+            item_start=_offsets(self.slate_sizes[step]),
+            item=self.item[entry],
+            click=self.click[step],
+            position=self.position[step],
+            reward=self.reward[step],
+            propensity=self.propensity[step],
+            score=self.score[step],
+            catalogue_size=self.catalogue_size,
+        )
+
+    @classmethod
+    def from_batch(cls, batch: SessionBatch) -> "Sessions":
+        """The sessions of a padded batch, without the padding."""
+        real = batch.real
+        return cls(
+            step_start=_offsets(batch.steps),
+            item_start=_offsets(batch.shown[real].sum(1)),
+            item=batch.slate[real][batch.shown[real]],
+            click=batch.click[real],
+            position=batch.position[real],
+            reward=batch.reward[real],
+            propensity=batch.propensity[real],
+            score=batch.score[real],
+            catalogue_size=batch.catalogue_size,
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence["Sessions"]) -> "Sessions":
+        """All sessions of ``parts``, one after the other; they share one catalogue."""
+        sizes = {part.catalogue_size for part in parts}
+        if len(sizes) != 1:
+            raise ValueError(f"expected parts of one catalogue, found catalogue sizes {sorted(sizes)}")
+
+        def flat(name: str) -> Tensor:
+            return torch.cat([getattr(part, name) for part in parts])
+
+        return cls(
+            step_start=_offsets(torch.cat([part.steps for part in parts])),
+            item_start=_offsets(torch.cat([part.slate_sizes for part in parts])),
+            **{k: flat(k) for k in ("item", "click", "position", "reward", "propensity", "score")},
+            catalogue_size=sizes.pop(),
+        )
+
+
+def bucketed(lengths: Tensor, batch_size: int, generator: torch.Generator, pool: int = 50) -> list[Tensor]:
+    """Shuffled batches of session rows in which lengths are alike, so that little is padding.
+
+    Sessions are shuffled, sorted by length within pools of ``pool`` batches, cut into batches of
+    ``batch_size``, and the batches are shuffled. Every row occurs in exactly one batch.
+    """
+    order = torch.randperm(len(lengths), generator=generator)
+    batches: list[Tensor] = []
+    for chunk in order.split(pool * batch_size):
+        by_length = chunk[lengths[chunk].argsort(stable=True)]
+        batches.extend(by_length.split(batch_size))
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def in_order(lengths: Tensor, batch_size: int) -> list[Tensor]:
+    """Batches of session rows sorted by length, for passes in which order does not matter."""
+    return list(lengths.argsort(stable=True).split(batch_size))
+
+
+def _offsets(counts: Tensor) -> Tensor:
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+
+def _ranges(start: Tensor, counts: Tensor) -> Tensor:
+    """The concatenation of ``start[i] .. start[i] + counts[i]``."""
+    ends = counts.cumsum(0)
+    return torch.arange(int(counts.sum())) + (start - (ends - counts)).repeat_interleave(counts)
+
+
+def _ragged(start: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Mask (R, W) of real entries and their flat index (R, W); padding points at a valid entry."""
+    width = int(counts.max()) if len(counts) else 0
+    column = torch.arange(width)
+    real = column < counts[:, None]
+    return real, torch.where(real, start[:, None] + column, 0)
+
+
+def _take(values: Tensor, index: Tensor, default: int) -> Tensor:
+    """``values[index]``, or ``default`` everywhere when there are no values at all."""
+    return values[index] if len(values) else torch.full_like(index, default)

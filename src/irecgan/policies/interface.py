@@ -1,0 +1,46 @@
+"""Who proposes a slate."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from irecgan.worlds.interface import State
+
+
+class Policy(Protocol[State]):
+    """Proposes slates from the clicks so far. All sessions of a call advance as one batch."""
+
+    def start(self, sessions: int) -> State:
+        """The state before the first slate of ``sessions`` sessions."""
+        ...
+
+    def propose(self, state: State, hidden: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Slates (B, K) int64 without repeats, best first.
+
+        ``hidden`` (B,) is the true state of a simulated world. Only policies that are said to
+        observe the state (the logging policies max and mix, the oracle) may read it.
+        """
+        ...
+
+    def advance(self, state: State, slate: Tensor, click: Tensor) -> State:
+        """The state after ``click`` (B,) in ``slate`` (B, K)."""
+        ...
+
+
+class Ranker(Protocol[State]):
+    """Scores the whole catalogue from the clicks so far; higher is better."""
+
+    catalogue_size: int
+
+    def start(self, sessions: int) -> State:
+        """The state before the first slate of ``sessions`` sessions."""
+        ...
+
+    def scores(self, state: State) -> Tensor:
+        """Scores of all items. (B, n) float"""
+        ...
+
+    def advance(self, state: State, click: Tensor) -> State:
+        """The state after ``click`` (B,), item indices; ``n`` for an item that is not known."""
+        ...

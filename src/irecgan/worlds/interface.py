@@ -1,0 +1,48 @@
+"""Who answers a slate: the interface that simulators and learned user models share."""
+
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+
+class Rows(Protocol):
+    """A state of many sessions at once that can be copied row by row."""
+
+    def take(self, rows: Tensor) -> Self:
+        """A copy that holds the sessions ``rows`` (R,), in that order; a row may occur often."""
+        ...
+
+
+State = TypeVar("State", bound=Rows)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the users of B sessions did with the slates they were shown."""
+
+    position: Tensor  # (B,) int64, rank of the click in the slate; NOTHING (-1) ends the session
+    reward: Tensor  # (B,) float32, 0 where nothing was clicked
+
+
+class World(Protocol[State]):
+    """Answers slates. All sessions of a call advance as one batch; every draw is from ``generator``."""
+
+    catalogue_size: int
+
+    def start(self, sessions: int) -> State:
+        """The state before the first slate of ``sessions`` sessions."""
+        ...
+
+    def respond(self, state: State, slate: Tensor, generator: torch.Generator) -> Response:
+        """The answer to ``slate`` (B, K), item indices without padding."""
+        ...
+
+    def advance(self, state: State, slate: Tensor, click: Tensor, generator: torch.Generator) -> State:
+        """The state after ``click`` (B,) in ``slate`` (B, K): for sessions that go on."""
+        ...
+
+    def hidden(self, state: State) -> Tensor | None:
+        """The true state (B,) int64 where the world has one to show, else None."""
+        ...
