@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from irecgan.worlds.interface import State
+from irecgan.rows import State
 
 
 class Policy(Protocol[State]):

@@ -1,21 +1,12 @@
 """Who answers a slate: the interface that simulators and learned user models share."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-
-class Rows(Protocol):
-    """A state of many sessions at once that can be copied row by row."""
-
-    def take(self, rows: Tensor) -> Self:
-        """A copy that holds the sessions ``rows`` (R,), in that order; a row may occur often."""
-        ...
-
-
-State = TypeVar("State", bound=Rows)
+from irecgan.rows import State
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""A recurrent network that runs over whole sessions or one step at a time, with copyable state."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Cell = Literal["lstm", "gru"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """The dimensions of a network."""
+
+    items: int  # n, the catalogue
+    embedding: int = 50  # E
+    units: int = 512  # H, per layer
+    layers: int = 2  # L
+    cell: Cell = "lstm"
+
+
+@dataclass(frozen=True)
+class RecurrentState:
+    """State of B sessions in a network of L layers of H units."""
+
+    hidden: Tensor  # (L, B, H)
+    cell: Tensor | None  # (L, B, H); None for a GRU
+
+    @property
+    def top(self) -> Tensor:
+        """The state that output layers read. (B, H)"""
+        return self.hidden[-1]
+
+    def take(self, rows: Tensor) -> "RecurrentState":
+        """A copy of the sessions ``rows`` (R,)."""
+        cell = None if self.cell is None else self.cell.index_select(1, rows)
+        return RecurrentState(self.hidden.index_select(1, rows), cell)
+
+    def join(self, others: Sequence["RecurrentState"]) -> "RecurrentState":
+        """The sessions of this state and then those of ``others``."""
+        hidden = torch.cat([self.hidden, *(other.hidden for other in others)], dim=1)
+        if self.cell is None:
+            return RecurrentState(hidden, None)
+        cells = [other.cell for other in others if other.cell is not None]
+        return RecurrentState(hidden, torch.cat([self.cell, *cells], dim=1))
+
+
+class Recurrent(nn.Module):
+    """LSTM or GRU layers that start from the zero state."""
+
+    def __init__(self, inputs: int, size: Size) -> None:
+        super().__init__()
+        network = {"lstm": nn.LSTM, "gru": nn.GRU}[size.cell]
+        self.network = network(inputs, size.units, size.layers, batch_first=True)
+        self.kind = size.cell
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs after each input. (B, T, I) -> (B, T, H)"""
+        outputs, _ = self.network(inputs)
+        return outputs  # type: ignore[no-any-return]
+
+    def start(self, sessions: int) -> RecurrentState:
+        """The zero state of ``sessions`` sessions."""
+        weight = self.network.weight_ih_l0
+        zeros = weight.new_zeros(self.network.num_layers, sessions, self.network.hidden_size)
+        return RecurrentState(zeros, zeros if self.kind == "lstm" else None)
+
+    def step(self, inputs: Tensor, state: RecurrentState) -> RecurrentState:
+        """The state after one more input. (B, I)"""
+        if self.kind == "gru":
+            _, hidden = self.network(inputs[:, None], state.hidden)
+            return RecurrentState(hidden, None)
+        _, (hidden, cell) = self.network(inputs[:, None], (state.hidden, state.cell))
+        return RecurrentState(hidden, cell)
+
+
+class ClickEncoder(nn.Module):
+    """The state s_t = RNN(s_{t-1}, e_{t-1}) over the embeddings of the clicked items.
+
+    s_0 is the state after a learnt start input. An item that is not in the catalogue (index n) has
+    the zero embedding.
+    """
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(size.items + 1, size.embedding, padding_idx=size.items)
+        self.first = nn.Parameter(torch.empty(size.embedding))
+        self.recurrent = Recurrent(size.embedding, size)
+
+    def forward(self, click: Tensor) -> Tensor:
+        """States s_0 .. s_{T-1}: the t-th has seen the clicks before t. (B, T) -> (B, T, H)"""
+        first = self.first.expand(click.shape[0], 1, -1)
+        inputs = torch.cat([first, self.embedding(click[:, :-1])], dim=1)  # (B, T, E)
+        states: Tensor = self.recurrent(inputs)
+        return states
+
+    def start(self, sessions: int) -> RecurrentState:
+        """The state s_0 of ``sessions`` sessions."""
+        return self.recurrent.step(self.first.expand(sessions, -1), self.recurrent.start(sessions))
+
+    def advance(self, state: RecurrentState, click: Tensor) -> RecurrentState:
+        """The state after ``click`` (B,)."""
+        return self.recurrent.step(self.embedding(click), state)
+
+
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw every parameter anew from ``generator``.
+
+    Embeddings are N(0, 0.1); all else is uniform in +-1/sqrt(width of its input), as torch's own
+    defaults are; biases of recurrent and linear layers likewise.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Embedding):
+            nn.init.normal_(part.weight, std=0.1, generator=generator)
+            if part.padding_idx is not None:
+                with torch.no_grad():
+                    part.weight[part.padding_idx].zero_()
+        elif isinstance(part, ClickEncoder):
+            nn.init.normal_(part.first, std=0.1, generator=generator)
+        elif isinstance(part, nn.LSTM | nn.GRU):
+            _uniform(part.parameters(), part.hidden_size, generator)
+        elif isinstance(part, nn.Linear):
+            _uniform(part.parameters(), part.in_features, generator)
+
+
+def _uniform(parameters: Iterable[nn.Parameter], width: int, generator: torch.Generator) -> None:
+    for parameter in parameters:
+        nn.init.uniform_(parameter, -(width**-0.5), width**-0.5, generator=generator)

@@ -1,0 +1,48 @@
+"""Slates from a ranking of the catalogue."""
+
+from typing import Generic
+
+import torch
+from torch import Tensor
+
+from irecgan.policies.interface import Ranker
+from irecgan.rows import State
+
+
+def top_slate(scores: Tensor, size: int) -> Tensor:
+    """The ``size`` items of highest score, best first. (B, n) -> (B, K)"""
+    return scores.topk(size, dim=1).indices
+
+
+def sampled_slate(scores: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Items drawn one by one without replacement by the softmax of ``scores``, Eq. (4). (B, n) -> (B, K)
+
+    The order of scores + Gumbel noise is distributed exactly as the order of such draws (Kool, van Hoof
+    and Welling, 2019, "Stochastic beams and where to find them").
+    """
+    gumbel = -torch.empty_like(scores).exponential_(generator=generator).log()
+    return (scores + gumbel).topk(size, dim=1).indices
+
+
+class RankingPolicy(Generic[State]):
+    """Shows the top of a ranking, or samples by it."""
+
+    def __init__(self, ranker: Ranker[State], slate_size: int, *, sampled: bool = False) -> None:
+        self.ranker = ranker
+        self.slate_size = slate_size
+        self.sampled = sampled
+
+    def start(self, sessions: int) -> State:
+        """The ranker's state before the first slate."""
+        return self.ranker.start(sessions)
+
+    def propose(self, state: State, hidden: Tensor | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Slates (B, K), best (or first drawn) first."""
+        scores = self.ranker.scores(state)
+        if self.sampled:
+            return sampled_slate(scores, self.slate_size, generator)
+        return top_slate(scores, self.slate_size)
+
+    def advance(self, state: State, slate: Tensor, click: Tensor) -> State:  # noqa: ARG002
+        """The ranker's state after ``click`` (B,)."""
+        return self.ranker.advance(state, click)

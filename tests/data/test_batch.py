@@ -1,0 +1,55 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irecgan.data.batch import NOTHING, Sessions, bucketed
+
+SHAPES = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=5), min_size=1, max_size=8)
+
+
+def make(shapes: list[list[int]], items: int = 9) -> Sessions:
+    """Sessions whose steps have the given slate sizes; the first item of a slate is clicked."""
+    sizes = [k for session in shapes for k in session]
+    slates = [[(i * 3 + j) % items for j in range(k)] for i, k in enumerate(sizes)]
+    click = torch.tensor([slate[0] if slate else items for slate in slates])
+    return Sessions(
+        step_start=torch.tensor([0, *map(len, shapes)]).cumsum(0),
+        item_start=torch.tensor([0, *sizes]).cumsum(0),
+        item=torch.tensor([i for slate in slates for i in slate], dtype=torch.int64),
+        click=click,
+        position=torch.where(click < items, 0, NOTHING),
+        reward=torch.arange(len(sizes), dtype=torch.float32),
+        propensity=torch.full((len(sizes),), 0.5),
+        score=torch.ones(len(sizes)),
+        catalogue_size=items,
+    )
+
+
+@given(SHAPES)
+def test_a_batch_loses_nothing(shapes: list[list[int]]) -> None:
+    sessions = make(shapes)
+    back = Sessions.from_batch(sessions.batch(torch.arange(len(sessions))))
+    for name in ("step_start", "item_start", "item", "click", "position", "reward", "propensity", "score"):
+        assert torch.equal(getattr(back, name), getattr(sessions, name)), name
+
+
+@given(SHAPES, st.randoms(use_true_random=False))
+def test_select_is_batch_of_rows(shapes: list[list[int]], random: object) -> None:
+    sessions = make(shapes)
+    rows = torch.tensor([len(shapes) - 1, 0])
+    assert torch.equal(Sessions.from_batch(sessions.batch(rows)).item, sessions.select(rows).item)
+
+
+@given(SHAPES, SHAPES)
+def test_concat(a: list[list[int]], b: list[list[int]]) -> None:
+    whole = Sessions.concat([make(a), make(b)])
+    assert torch.equal(whole.select(torch.arange(len(a), len(a) + len(b))).item, make(b).item)
+
+
+def test_bucketed_covers_every_row_once_and_repeats_by_seed() -> None:
+    lengths = torch.randint(1, 30, (1000,), generator=torch.Generator().manual_seed(0))
+    one, two = (bucketed(lengths, 32, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(torch.cat(one).sort().values, torch.arange(1000))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    padded = sum(len(rows) * int(lengths[rows].max()) for rows in one)
+    assert padded < 1.2 * int(lengths.sum())

@@ -1,0 +1,63 @@
+import math
+
+import pytest
+import torch
+
+from irecgan.data.batch import NOTHING
+from irecgan.objectives.adversarial import discriminator_loss, sequence_score
+from irecgan.objectives.behaviour import behaviour_loss, step_log_likelihood
+from irecgan.objectives.policy import (
+    agent_return,
+    generation_return,
+    policy_gradient_loss,
+    rewards_to_go,
+    target_return,
+)
+
+
+def test_rewards_to_go_by_hand() -> None:
+    reward = torch.tensor([[1.0, 2.0, 4.0], [3.0, 0.0, 0.0]])
+    expected = torch.tensor([[1 + 1 + 1.0, 2 + 2.0, 4.0], [3.0, 0.0, 0.0]])
+    torch.testing.assert_close(rewards_to_go(reward, 0.5), expected)
+
+
+def test_returns_of_equations_8_to_10_by_hand() -> None:
+    score = torch.tensor([[0.5, 0.8, 0.9]])
+    reward = torch.tensor([[1.0, 0.0, 0.0]])
+    clicked = torch.tensor([[True, True, False]])
+    torch.testing.assert_close(generation_return(score, clicked, 0.9), torch.tensor([[0.5 + 0.72, 0.8, 0.0]]))
+    torch.testing.assert_close(target_return(score, reward, clicked, 0.9), torch.tensor([[0.5, 0.0, 0.0]]))
+    expected = torch.tensor([[0.5 * 4 + 0.9 * 0.8, 0.8, 0.0]])
+    torch.testing.assert_close(agent_return(score, reward, clicked, 0.9, 3.0), expected)
+
+
+def test_likelihood_of_equation_3_by_hand() -> None:
+    outcome = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]).log()
+    got = step_log_likelihood(outcome, torch.tensor([1, NOTHING]), torch.tensor([-2.0, -7.0]), 0.5)
+    torch.testing.assert_close(got, torch.tensor([math.log(0.3) - 1.0, math.log(0.1)]))
+
+
+def test_behaviour_loss_weighs_by_the_score_alone() -> None:
+    likelihood = torch.tensor([-1.0, -2.0], requires_grad=True)
+    score = torch.tensor([0.25, 1.0], requires_grad=True)
+    behaviour_loss(likelihood, score, 2).backward()
+    torch.testing.assert_close(likelihood.grad, torch.tensor([-0.125, -0.5]))
+    assert score.grad is None
+
+
+def test_policy_gradient_by_hand() -> None:
+    logits = torch.tensor([[0.0, 0.0]], requires_grad=True)
+    loss = policy_gradient_loss(logits.log_softmax(1)[:, 0], torch.tensor([3.0]), 1)
+    loss.backward()
+    torch.testing.assert_close(logits.grad, torch.tensor([[-1.5, 1.5]]))
+
+
+def test_discriminator_loss_by_hand_and_by_sign() -> None:
+    logged, generated = torch.tensor([2.0]), torch.tensor([-1.0])
+    expected = -math.log(1 / (1 + math.exp(-2))) - math.log(1 - 1 / (1 + math.exp(1)))
+    assert float(discriminator_loss(logged, generated)) == pytest.approx(expected, rel=1e-5)
+    assert discriminator_loss(logged, generated) < discriminator_loss(generated, logged)
+
+
+def test_sequence_score_is_the_mean_probability() -> None:
+    torch.testing.assert_close(sequence_score(torch.tensor([[0.0, 100.0]])), torch.tensor([0.75]))
