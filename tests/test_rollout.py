@@ -77,7 +77,7 @@ def test_chunks_of_completions_cover_every_prefix(
 
 
 def test_padding_and_company_change_nothing(models: tuple[Agent, RecurrentUserModel, Discriminator]) -> None:
-    agent, user, judge = (model.eval() for model in models)
+    agent, user, judge = models
     batch = rollout(
         RankingPolicy(agent, 3, sampled=True), LearnedWorld(user), 30, max_length=9, generator=seeded(6)
     )

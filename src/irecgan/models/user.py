@@ -26,7 +26,10 @@ class Outcome:
 class UserModel(Protocol[State]):
     """The behaviour of users: all that a roll-out, a planner or a ranking needs of it."""
 
-    catalogue_size: int
+    @property
+    def catalogue_size(self) -> int:
+        """The number of items n."""
+        ...
 
     def start(self, sessions: int) -> State:
         """The state before the first slate of ``sessions`` sessions."""

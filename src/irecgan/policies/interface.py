@@ -31,7 +31,10 @@ class Policy(Protocol[State]):
 class Ranker(Protocol[State]):
     """Scores the whole catalogue from the clicks so far; higher is better."""
 
-    catalogue_size: int
+    @property
+    def catalogue_size(self) -> int:
+        """The number of items n."""
+        ...
 
     def start(self, sessions: int) -> State:
         """The state before the first slate of ``sessions`` sessions."""

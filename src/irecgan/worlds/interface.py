@@ -20,7 +20,10 @@ class Response:
 class World(Protocol[State]):
     """Answers slates. All sessions of a call advance as one batch; every draw is from ``generator``."""
 
-    catalogue_size: int
+    @property
+    def catalogue_size(self) -> int:
+        """The number of items n."""
+        ...
 
     def start(self, sessions: int) -> State:
         """The state before the first slate of ``sessions`` sessions."""
