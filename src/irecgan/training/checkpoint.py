@@ -1,0 +1,59 @@
+"""Where a training stands, in one file that is replaced at once."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from irecgan.errors import UserError
+from irecgan.files import atomic_path
+from irecgan.training.lab import Lab
+
+
+@dataclass
+class Progress:
+    """How far a training has come. ``best`` holds the weights to return to when the phase ends."""
+
+    phase: int = 0
+    unit: int = 0  # units of the phase that are done
+    best_unit: int = -1
+    best_validation: float = float("inf")
+    lines: int = 0  # metrics written
+    best: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+
+def save_checkpoint(path: Path, lab: Lab, progress: Progress) -> None:
+    """Write all weights, optimiser states and the progress to ``path`` at once."""
+    tensors = {f"best/{k}": v for k, v in progress.best.items()}
+    for name, learner in lab.learners.items():
+        tensors |= {f"{name}/{k}": v for k, v in learner.state().items()}
+    state = {k: v for k, v in asdict(_without_best(progress)).items() if k != "best"}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"progress": json.dumps(state)})
+
+
+def load_checkpoint(path: Path, lab: Lab) -> Progress:
+    """Take up the state in ``path``. Raises UserError when the file is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a checkpoint of this version ({error})") from None
+    for name, learner in lab.learners.items():
+        learner.load_state(_below(tensors, f"{name}/"))
+    progress.best = _below(tensors, "best/")
+    return progress
+
+
+def _without_best(progress: Progress) -> Progress:
+    return Progress(
+        progress.phase, progress.unit, progress.best_unit, progress.best_validation, progress.lines
+    )
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,88 @@
+"""The settings of a training. The defaults are the paper's (7.1), or the official code's."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from irecgan.errors import UserError
+from irecgan.models.recurrent import Cell, Size
+from irecgan.models.user import Stop
+
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class TrainingConfig(BaseModel):
+    """Everything that shapes a training besides the recipe, the log and the seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embedding: Positive = 50
+    units: Positive = 512
+    layers: Positive = 2
+    cell: Cell = "lstm"
+    stop: Stop = "history"
+
+    gamma: Annotated[float, Field(ge=0, le=1)] = 0.9
+    lambda_r: Weight = 3.0
+    lambda_p: Weight = 1.0
+
+    agent_learning_rate: Rate = 1e-4
+    user_learning_rate: Rate = 5e-4
+    discriminator_learning_rate: Rate = 1e-4
+    batch_size: Positive = 32
+    clip: Rate = 5.0
+
+    user_epochs: Positive = 50  # at most; validation stops earlier
+    agent_epochs: Positive = 50
+    patience: Positive = 3  # epochs or rounds without a better validation loss before stopping
+    discriminator_epochs: Positive = 3
+
+    rounds: Positive = 10
+    agent_epochs_per_round: Positive = 3
+    user_epochs_per_round: Positive = 1
+    generated_ratio: Rate = 0.1  # generated sessions per logged session
+    completions: Positive = 5  # N of Eq. (6)
+    discriminator_sessions: Positive = 1000  # generated for D in each round; never more than are logged
+
+    slate_size: Positive | None = None  # items the agent shows; the log's median when not given
+    max_length: Positive | None = None  # clicks after which a generated session is cut; the log's longest
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # held out when no validation log is given
+
+    def size(self, items: int) -> Size:
+        """The dimensions of networks over a catalogue of ``items``."""
+        return Size(items, self.embedding, self.units, self.layers, self.cell)
+
+    @classmethod
+    def parse(cls, settings: Sequence[str]) -> "TrainingConfig":
+        """Settings given as ``key=value``.
+
+        >>> TrainingConfig.parse(["units=64", "slate_size=none"]).units
+        64
+
+        Raises UserError that names the key, the value found and what is expected.
+        """
+        values: dict[str, Any] = {}
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if not equals:
+                raise UserError(f"--set {setting}: expected key=value")
+            if key not in cls.model_fields:
+                raise UserError(
+                    f"--set {setting}: no such key; expected one of {', '.join(cls.model_fields)}"
+                )
+            values[key] = None if value.lower() == "none" else value
+        return cls.checked(values)
+
+    @classmethod
+    def checked(cls, values: dict[str, Any]) -> "TrainingConfig":
+        """Settings given as a dictionary; UserError names what is wrong."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise UserError(f"setting {key}: found {first['input']!r}: {first['msg']}") from None

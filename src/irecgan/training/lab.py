@@ -1,0 +1,110 @@
+"""The models of a training with their learners, and the sessions they generate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, cast
+
+import torch
+from torch import nn
+
+from irecgan.data.batch import SessionBatch, Sessions, bucketed
+from irecgan.models.agent import Agent
+from irecgan.models.discriminator import Discriminator
+from irecgan.models.recurrent import initialise
+from irecgan.models.user import RecurrentUserModel
+from irecgan.objectives.adversarial import discriminator_loss
+from irecgan.policies.ranking import RankingPolicy
+from irecgan.rollout import Stage, rollout, scored_rollout
+from irecgan.seeding import Streams
+from irecgan.training.config import TrainingConfig
+from irecgan.training.data import TrainingData
+from irecgan.training.learner import Learner, Loss
+from irecgan.training.losses import AgentLoss, user_loss
+from irecgan.worlds.learned import LearnedWorld
+
+ModelName = Literal["user", "agent", "discriminator"]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Everything a phase of training works with."""
+
+    data: TrainingData
+    config: TrainingConfig
+    streams: Streams
+    user: RecurrentUserModel
+    agent: Agent
+    discriminator: Discriminator
+    learners: Mapping[ModelName, Learner]
+    losses: Mapping[ModelName, Loss]  # of U and A, as functions of a batch; D's takes two batches
+
+    def model(self, name: ModelName) -> nn.Module:
+        """A model by its name."""
+        return cast(nn.Module, getattr(self, name))
+
+    def stage(self, *, judged: bool) -> Stage:
+        """Where the agent, sampling its slates, meets the learned users."""
+        size = min(self.config.slate_size or self.data.slate_size, self.data.items)
+        return Stage(
+            policy=RankingPolicy(self.agent, size, sampled=True),
+            world=LearnedWorld(self.user),
+            max_length=self.config.max_length or self.data.longest,
+            judge=self.discriminator if judged else None,
+            final_slates=self.data.final_slates,
+        )
+
+    def generate(self, sessions: int, generator: torch.Generator, *, scored: bool) -> SessionBatch:
+        """Sessions of agent and user model; with ``scored`` each step has its q_D of Eq. (6), else 1."""
+        stage = self.stage(judged=scored)
+        if scored:
+            return scored_rollout(stage, sessions, completions=self.config.completions, generator=generator)
+        return rollout(
+            stage.policy,
+            stage.world,
+            sessions,
+            max_length=stage.max_length,
+            generator=generator,
+            final_slates=stage.final_slates,
+        )
+
+    def discriminator_epoch(self, generated: Sessions, generator: torch.Generator) -> dict[str, float]:
+        """One pass of D over ``generated`` and as many logged sessions. Loss and accuracy."""
+        learner, size = self.learners["discriminator"], self.config.batch_size
+        rows = torch.randperm(len(self.data.train), generator=generator)[: len(generated)]
+        logged = self.data.train.select(rows)
+        loss, right, total = 0.0, 0, 0
+        pairs = zip(
+            bucketed(logged.steps, size, generator), bucketed(generated.steps, size, generator), strict=False
+        )
+        for real, made in pairs:
+            high = self.discriminator(logged.batch(real))
+            low = self.discriminator(generated.batch(made))
+            right += int((high > 0).sum()) + int((low < 0).sum())
+            total += len(high) + len(low)
+            loss += learner.step(discriminator_loss(high, low)) * len(high)
+        return {"loss": loss / len(logged), "accuracy": right / total}
+
+
+def make_lab(data: TrainingData, config: TrainingConfig, streams: Streams, agent_loss: AgentLoss) -> Lab:
+    """Models with weights drawn from ``streams``, and their learners."""
+    size, law = config.size(data.items), data.reward_law
+    with torch.device("meta"):  # the constructors would draw weights from torch's global generator
+        user = RecurrentUserModel(size, config.stop, law)
+        agent = Agent(size)
+        discriminator = Discriminator(size, law)
+    models: dict[ModelName, nn.Module] = {"user": user, "agent": agent, "discriminator": discriminator}
+    for name, model in models.items():
+        model.to_empty(device="cpu")
+        initialise(model, streams.torch("initialise", name))
+    rates: dict[ModelName, float] = {
+        "user": config.user_learning_rate,
+        "agent": config.agent_learning_rate,
+        "discriminator": config.discriminator_learning_rate,
+    }
+    learners = {name: Learner(models[name], rate, config.clip) for name, rate in rates.items()}
+    losses: dict[ModelName, Loss] = {
+        "user": partial(user_loss, user, config=config),
+        "agent": partial(agent_loss, agent, config=config),
+    }
+    return Lab(data, config, streams, user, agent, discriminator, learners, losses)

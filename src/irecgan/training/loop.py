@@ -1,0 +1,77 @@
+"""The one training loop: it knows phases, validation and checkpoints, and no recipe by name."""
+
+import math
+from pathlib import Path
+
+from torch import Tensor
+from tqdm import tqdm
+
+from irecgan.errors import UserError
+from irecgan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from irecgan.training.lab import Lab, ModelName
+from irecgan.training.metrics import MetricsLog
+from irecgan.training.phases import Phase
+from irecgan.training.recipes import Recipe
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def run_phases(recipe: Recipe, lab: Lab, directory: Path) -> None:
+    """Train to the end of ``recipe``, from the checkpoint in ``directory`` if there is one.
+
+    After every unit the state is written, so that a training that was killed goes on from its last
+    unit and ends with the very weights of one that was not.
+    """
+    checkpoint = directory / CHECKPOINT
+    progress = load_checkpoint(checkpoint, lab) if checkpoint.exists() else Progress()
+    with MetricsLog(directory, progress.lines) as log:
+        while progress.phase < len(recipe.phases):
+            _run_phase(recipe.phases[progress.phase], lab, progress, log, checkpoint)
+            _finish_phase(recipe.phases[progress.phase], lab, progress)
+            save_checkpoint(checkpoint, lab, progress)
+
+
+def _run_phase(phase: Phase, lab: Lab, progress: Progress, log: MetricsLog, checkpoint: Path) -> None:
+    limit = phase.limit(lab)
+    with tqdm(total=limit, initial=progress.unit, desc=phase.name, disable=None, leave=False) as bar:
+        while progress.unit < limit and not _stale(phase, lab, progress):
+            metrics = phase.unit(lab, progress.unit)
+            log.write(phase.name, progress.unit, metrics)
+            _refuse_divergence(phase, progress.unit, metrics)
+            if phase.keeps and metrics["validation"] < progress.best_validation:
+                progress.best_validation, progress.best_unit = metrics["validation"], progress.unit
+                progress.best = _weights(lab, phase.keeps)
+            progress.unit += 1
+            progress.lines = log.lines
+            save_checkpoint(checkpoint, lab, progress)
+            bar.set_postfix({"validation": f"{metrics.get('validation', float('nan')):.4f}"})
+            bar.update()
+
+
+def _refuse_divergence(phase: Phase, unit: int, metrics: dict[str, float]) -> None:
+    wrong = [key for key, value in metrics.items() if not math.isfinite(value)]
+    if wrong:
+        raise UserError(f"{phase.name} {unit}: {wrong[0]} is not finite; try lower learning rates")
+
+
+def _stale(phase: Phase, lab: Lab, progress: Progress) -> bool:
+    waited = progress.unit - 1 - progress.best_unit
+    return bool(phase.keeps) and progress.unit > 0 and waited >= lab.config.patience
+
+
+def _finish_phase(phase: Phase, lab: Lab, progress: Progress) -> None:
+    """Return to the best weights of the phase and turn to the next one."""
+    for name in phase.keeps:
+        prefix = f"{name}."
+        weights = {k.removeprefix(prefix): v for k, v in progress.best.items() if k.startswith(prefix)}
+        lab.model(name).load_state_dict(weights)
+    progress.phase, progress.unit, progress.best_unit = progress.phase + 1, 0, -1
+    progress.best_validation, progress.best = float("inf"), {}
+
+
+def _weights(lab: Lab, names: tuple[ModelName, ...]) -> dict[str, Tensor]:
+    return {
+        f"{name}.{key}": value.clone()
+        for name in names
+        for key, value in lab.model(name).state_dict().items()
+    }

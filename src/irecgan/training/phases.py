@@ -1,0 +1,147 @@
+"""The phases a training is made of. A unit is one epoch or one round: the grain of resuming."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.training.lab import Lab, ModelName
+from irecgan.training.learner import mean_loss
+
+Metrics = dict[str, float]
+
+
+class Phase(Protocol):
+    """A part of a training that repeats one unit of work until validation says stop."""
+
+    @property
+    def name(self) -> str:
+        """Its name in logs and random streams."""
+        ...
+
+    @property
+    def keeps(self) -> tuple[ModelName, ...]:
+        """The models whose best weights are kept, judged together; none = the last are kept."""
+        ...
+
+    def limit(self, lab: Lab) -> int:
+        """The most units."""
+        ...
+
+    def unit(self, lab: Lab, index: int) -> Metrics:
+        """One epoch or round. With ``keeps`` the metrics hold ``validation``, lower is better."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fit the user model by Eq. (3), or the agent by Eq. (9)/(10), to the log alone."""
+
+    model: ModelName
+
+    @property
+    def name(self) -> str:
+        """``fit-user`` or ``fit-agent``."""
+        return f"fit-{self.model}"
+
+    @property
+    def keeps(self) -> tuple[ModelName, ...]:
+        """The model fitted."""
+        return (self.model,)
+
+    def limit(self, lab: Lab) -> int:
+        """The most epochs."""
+        return lab.config.user_epochs if self.model == "user" else lab.config.agent_epochs
+
+    def unit(self, lab: Lab, index: int) -> Metrics:
+        """One epoch."""
+        return fit_epoch(lab, self.model, lab.data.train, (self.name, index))
+
+
+@dataclass(frozen=True)
+class FitDiscriminator:
+    """Teach D to tell logged sessions from generated ones, Eq. (5), before its first verdict counts."""
+
+    name: str = "fit-discriminator"
+    keeps: tuple[ModelName, ...] = ()
+
+    def limit(self, lab: Lab) -> int:
+        """The epochs; there is no early stopping."""
+        return lab.config.discriminator_epochs
+
+    def unit(self, lab: Lab, index: int) -> Metrics:
+        """One epoch against freshly generated sessions."""
+        return discriminator_epoch(lab, (self.name, index))
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Generate sessions and learn from them beside the log, round by round.
+
+    ``scored``: generated sessions weigh by q_D of Eq. (6) and U and D go on learning (IRecGAN, LSTMD);
+    otherwise they weigh 1 and only the agent learns (PGU).
+    """
+
+    scored: bool
+    keeps: tuple[ModelName, ...]
+    name: str = "rounds"
+
+    def limit(self, lab: Lab) -> int:
+        """The most rounds."""
+        return lab.config.rounds
+
+    def unit(self, lab: Lab, index: int) -> Metrics:
+        """One round: the agent's epochs, each with fresh generated sessions, then U's, then D's."""
+        metrics: Metrics = {}
+        for epoch in range(lab.config.agent_epochs_per_round):
+            mixed, seen = self._mixed(lab, (self.name, index, "agent", epoch))
+            metrics |= seen | fit_epoch(lab, "agent", mixed, (self.name, index, "agent", epoch))
+        if self.scored:
+            for epoch in range(lab.config.user_epochs_per_round):
+                mixed, _ = self._mixed(lab, (self.name, index, "user", epoch))
+                metrics |= fit_epoch(lab, "user", mixed, (self.name, index, "user", epoch))
+            for epoch in range(lab.config.discriminator_epochs):
+                metrics |= discriminator_epoch(lab, (self.name, index, "discriminator", epoch))
+        losses = [mean_loss(lab.losses[model], lab.data.validation) for model in self.keeps]
+        return metrics | {"validation": losses[0]}
+
+    def _mixed(self, lab: Lab, name: tuple[str | int, ...]) -> tuple[Sessions, Metrics]:
+        count = max(1, round(lab.config.generated_ratio * len(lab.data.train)))
+        batch = lab.generate(count, lab.streams.torch(*name, "generate"), scored=self.scored)
+        mixed = Sessions.concat([lab.data.train, Sessions.from_batch(batch)])
+        return mixed, generation_metrics(lab, batch)
+
+
+def fit_epoch(lab: Lab, model: ModelName, sessions: Sessions, name: tuple[str | int, ...]) -> Metrics:
+    """One epoch of U or A on ``sessions``; the losses per session on them and on held-out ones."""
+    generator = lab.streams.torch(*name, "shuffle")
+    loss = lab.losses[model]
+    train = lab.learners[model].epoch(loss, sessions, lab.config.batch_size, generator)
+    validation = mean_loss(loss, lab.data.validation)
+    return {f"{model}/loss": train, f"{model}/validation": validation, "validation": validation}
+
+
+def discriminator_epoch(lab: Lab, name: tuple[str | int, ...]) -> Metrics:
+    """One epoch of D against as many freshly generated sessions as logged ones."""
+    count = min(lab.config.discriminator_sessions, len(lab.data.train))
+    batch = lab.generate(count, lab.streams.torch(*name, "generate"), scored=False)
+    generated = Sessions.from_batch(batch)
+    found = lab.discriminator_epoch(generated, lab.streams.torch(*name, "shuffle"))
+    with torch.no_grad():
+        score = torch.sigmoid(lab.discriminator(batch))
+    return {f"discriminator/{key}": value for key, value in found.items()} | {
+        "discriminator/generated_score": float(score.mean()),
+    }
+
+
+def generation_metrics(lab: Lab, batch: SessionBatch) -> Metrics:
+    """The health of generated sessions: q's mean and spread, and their length beside the log's, in clicks."""
+    score = batch.score[batch.real]
+    logged = (lab.data.train.position >= 0).sum() / len(lab.data.train)
+    return {
+        "generated/score_mean": float(score.mean()),
+        "generated/score_std": float(score.std(correction=0)),
+        "generated/clicks": float(batch.clicked.sum(1).float().mean()),
+        "logged/clicks": float(logged),
+    }

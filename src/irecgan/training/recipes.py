@@ -1,0 +1,53 @@
+"""The models of the paper's tables, as rows of one table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from irecgan.errors import UserError
+from irecgan.training.losses import AgentLoss, policy_gradient
+from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to learn a policy: phases in order, the agent's objective, and the model that is deployed."""
+
+    name: str
+    summary: str
+    deploys: Literal["user", "agent"]
+    phases: Sequence[Phase]
+    agent_loss: AgentLoss = policy_gradient
+
+
+_TABLE = (
+    Recipe("lstm", "the user model alone, on the log; ranks by click score", "user", (Fit("user"),)),
+    Recipe(
+        "lstmd",
+        "the user model of irecgan, trained adversarially; ranks by click score",
+        "user",
+        (Fit("user"), Fit("agent"), FitDiscriminator(), Rounds(scored=True, keeps=("user",))),
+    ),
+    Recipe("pg", "the agent alone, by policy gradient on the log", "agent", (Fit("agent"),)),
+    Recipe(
+        "pgu",
+        "the agent on logged and generated sessions, without a discriminator",
+        "agent",
+        (Fit("user"), Fit("agent"), Rounds(scored=False, keeps=("agent",))),
+    ),
+    Recipe(
+        "irecgan",
+        "the whole method: agent and user model on logged and generated sessions, scored by D",
+        "agent",
+        (Fit("user"), Fit("agent"), FitDiscriminator(), Rounds(scored=True, keeps=("agent",))),
+    ),
+)
+
+RECIPES = {recipe.name: recipe for recipe in _TABLE}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe called ``name``; UserError lists the names there are."""
+    if name not in RECIPES:
+        raise UserError(f"recipe {name!r}: no such recipe; expected one of {', '.join(RECIPES)}")
+    return RECIPES[name]
