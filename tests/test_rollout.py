@@ -25,9 +25,7 @@ def models() -> tuple[Agent, RecurrentUserModel, Discriminator]:
     return made
 
 
-def stage(
-    models: tuple[Agent, RecurrentUserModel, Discriminator], final_slates: bool, length: int = 9
-) -> Stage:
+def stage(models: tuple[Agent, RecurrentUserModel, Discriminator], final_slates: bool, length: int = 9) -> Stage:
     agent, user, judge = models
     policy = RankingPolicy(agent, 3, sampled=True)
     return Stage(policy, LearnedWorld(user), length, judge, final_slates)
@@ -35,9 +33,7 @@ def stage(
 
 def test_every_session_ends_or_is_cut(models: tuple[Agent, RecurrentUserModel, Discriminator]) -> None:
     agent, user, _ = models
-    batch = rollout(
-        RankingPolicy(agent, 3, sampled=True), LearnedWorld(user), 200, max_length=4, generator=seeded(1)
-    )
+    batch = rollout(RankingPolicy(agent, 3, sampled=True), LearnedWorld(user), 200, max_length=4, generator=seeded(1))
     clicks = batch.clicked.sum(1)
     assert torch.equal(batch.ended.any(1), clicks < 4)
     assert int(clicks.max()) == 4
@@ -78,9 +74,7 @@ def test_chunks_of_completions_cover_every_prefix(
 
 def test_padding_and_company_change_nothing(models: tuple[Agent, RecurrentUserModel, Discriminator]) -> None:
     agent, user, judge = models
-    batch = rollout(
-        RankingPolicy(agent, 3, sampled=True), LearnedWorld(user), 30, max_length=9, generator=seeded(6)
-    )
+    batch = rollout(RankingPolicy(agent, 3, sampled=True), LearnedWorld(user), 30, max_length=9, generator=seeded(6))
     sessions = Sessions.from_batch(batch)
     together = sessions.batch(torch.arange(30))
     with torch.no_grad():
@@ -97,9 +91,7 @@ def test_stepping_equals_running_over_the_session(
     models: tuple[Agent, RecurrentUserModel, Discriminator],
 ) -> None:
     agent, user, _ = models
-    batch = rollout(
-        RankingPolicy(agent, 3, sampled=True), LearnedWorld(user), 20, max_length=9, generator=seeded(7)
-    )
+    batch = rollout(RankingPolicy(agent, 3, sampled=True), LearnedWorld(user), 20, max_length=9, generator=seeded(7))
     with torch.no_grad():
         logits = torch.zeros(*batch.real.shape, SIZE.items)
         logits[batch.real] = agent(batch)

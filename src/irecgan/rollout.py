@@ -189,9 +189,7 @@ def scored_rollout(
     return replace(batch, score=score)
 
 
-def _complete(
-    stage: Stage, prefixes: Frontier, completions: int, generator: torch.Generator, rows: int
-) -> Tensor:
+def _complete(stage: Stage, prefixes: Frontier, completions: int, generator: torch.Generator, rows: int) -> Tensor:
     """The judge's logits of ``completions`` completions of every prefix. (P, N)"""
     device = prefixes.session.device
     logits = torch.zeros(len(prefixes.session) * completions, device=device)

@@ -79,9 +79,7 @@ class Discriminator(nn.Module):
 
     def _inputs(self, mean: Tensor, click: Tensor, reward: Tensor) -> Tensor:
         clicked = self.embedding(click)
-        return torch.cat(
-            [clicked, mean, clicked * mean, self.reward_law.standardise(reward)[..., None]], dim=-1
-        )
+        return torch.cat([clicked, mean, clicked * mean, self.reward_law.standardise(reward)[..., None]], dim=-1)
 
     def _mean_embedding(self, slate: Tensor, shown: Tensor) -> Tensor:
         """Mean embedding of the items shown. (..., K) -> (..., E)"""

@@ -6,9 +6,7 @@ from torch import Tensor
 from irecgan.data.batch import NOTHING
 
 
-def step_log_likelihood(
-    outcome: Tensor, position: Tensor, reward_log_probability: Tensor, lambda_p: float
-) -> Tensor:
+def step_log_likelihood(outcome: Tensor, position: Tensor, reward_log_probability: Tensor, lambda_p: float) -> Tensor:
     """Log p(c_t | s_t, a_t) + lambda_p log p(r_t | s_t, c_t), the terms of Eq. (3). (M,)
 
     Args:

@@ -5,6 +5,8 @@ from typing import Generic
 import torch
 from torch import Tensor
 
+from irecgan.models.recurrent import RecurrentState
+from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.interface import Ranker
 from irecgan.rows import State
 
@@ -22,6 +24,30 @@ def sampled_slate(scores: Tensor, size: int, generator: torch.Generator) -> Tens
     """
     gumbel = -torch.empty_like(scores).exponential_(generator=generator).log()
     return (scores + gumbel).topk(size, dim=1).indices
+
+
+class UserRanker:
+    """Ranks the catalogue by the click scores of a user model: the LSTM and LSTMD rows of the paper."""
+
+    def __init__(self, user: RecurrentUserModel) -> None:
+        self.user = user
+
+    @property
+    def catalogue_size(self) -> int:
+        """The number of items n."""
+        return self.user.catalogue_size
+
+    def start(self, sessions: int) -> RecurrentState:
+        """The state before the first slate."""
+        return self.user.start(sessions)
+
+    def scores(self, state: RecurrentState) -> Tensor:
+        """Click scores V^c of Eq. (1) for all items. (B, n)"""
+        return self.user.scores(state)
+
+    def advance(self, state: RecurrentState, click: Tensor) -> RecurrentState:
+        """The state after ``click`` (B,)."""
+        return self.user.advance(state, click[:, None], click)
 
 
 class RankingPolicy(Generic[State]):

@@ -50,9 +50,7 @@ def load_checkpoint(path: Path, lab: Lab) -> Progress:
 
 
 def _without_best(progress: Progress) -> Progress:
-    return Progress(
-        progress.phase, progress.unit, progress.best_unit, progress.best_validation, progress.lines
-    )
+    return Progress(progress.phase, progress.unit, progress.best_unit, progress.best_validation, progress.lines)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

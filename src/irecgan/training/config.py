@@ -71,9 +71,7 @@ class TrainingConfig(BaseModel):
             if not equals:
                 raise UserError(f"--set {setting}: expected key=value")
             if key not in cls.model_fields:
-                raise UserError(
-                    f"--set {setting}: no such key; expected one of {', '.join(cls.model_fields)}"
-                )
+                raise UserError(f"--set {setting}: no such key; expected one of {', '.join(cls.model_fields)}")
             values[key] = None if value.lower() == "none" else value
         return cls.checked(values)
 

@@ -74,9 +74,7 @@ class Lab:
         rows = torch.randperm(len(self.data.train), generator=generator)[: len(generated)]
         logged = self.data.train.select(rows)
         loss, right, total = 0.0, 0, 0
-        pairs = zip(
-            bucketed(logged.steps, size, generator), bucketed(generated.steps, size, generator), strict=False
-        )
+        pairs = zip(bucketed(logged.steps, size, generator), bucketed(generated.steps, size, generator), strict=False)
         for real, made in pairs:
             high = self.discriminator(logged.batch(real))
             low = self.discriminator(generated.batch(made))

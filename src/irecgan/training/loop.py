@@ -70,8 +70,4 @@ def _finish_phase(phase: Phase, lab: Lab, progress: Progress) -> None:
 
 
 def _weights(lab: Lab, names: tuple[ModelName, ...]) -> dict[str, Tensor]:
-    return {
-        f"{name}.{key}": value.clone()
-        for name in names
-        for key, value in lab.model(name).state_dict().items()
-    }
+    return {f"{name}.{key}": value.clone() for name in names for key, value in lab.model(name).state_dict().items()}

@@ -1,0 +1,78 @@
+"""The frozen map between the user's item ids and the indices that models use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from irecgan.data.columns import ITEM, SLATE
+from irecgan.data.log import SessionLog
+from irecgan.data.reading import read_frame, write_frame
+from irecgan.errors import UserError
+
+ItemId = int | str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Items 0 .. n-1 in the order of ``items``; index n stands for an item that is not among them.
+
+    >>> catalogue = Catalogue(pl.Series("item_id", [30, 10, 20]))
+    >>> catalogue.index([10, 99]).tolist(), catalogue.ids_of(torch.tensor([2, 0]))
+    ([1, 3], [20, 30])
+    """
+
+    items: pl.Series  # ids, Int64 or String
+
+    def __post_init__(self) -> None:
+        if len(self.items) < 2:
+            raise UserError(f"the catalogue has {len(self.items)} item; expected at least 2 to choose from")
+        if self.items.is_duplicated().any():
+            twice = self.items.filter(self.items.is_duplicated())[0]
+            raise UserError(f"the catalogue has item {twice!r} more than once")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @classmethod
+    def from_log(cls, log: SessionLog) -> "Catalogue":
+        """All items that were shown, in the order of their ids."""
+        return cls(log.frame[SLATE].explode().unique().sort().alias(ITEM))
+
+    @classmethod
+    def read(cls, path: Path) -> "Catalogue":
+        """The column ``item_id`` of ``items.parquet``."""
+        frame = read_frame(path)
+        if ITEM not in frame.columns or frame.schema[ITEM] not in (pl.Int64, pl.String):
+            raise UserError(f"{path}: expected a column {ITEM} of integers or strings")
+        return cls(frame[ITEM])
+
+    def write(self, path: Path) -> None:
+        """Write ``items.parquet``."""
+        write_frame(self.items.alias(ITEM).to_frame(), path)
+
+    def index(self, ids: Sequence[ItemId] | pl.Series) -> Tensor:
+        """Indices of ``ids``, n for those not known. (R,) int64"""
+        wanted = pl.Series(ids, dtype=self.items.dtype) if not isinstance(ids, pl.Series) else ids
+        if wanted.dtype != self.items.dtype:
+            wanted = wanted.cast(pl.String).cast(self.items.dtype, strict=False)
+        found = wanted.replace_strict(self.items, self._indices, default=len(self), return_dtype=pl.Int64)
+        return torch.from_numpy(found.to_numpy(writable=True))
+
+    def ids_of(self, index: Tensor) -> list[ItemId]:
+        """The ids of indices (R,)."""
+        return self.items.gather(index.tolist()).to_list()
+
+    def parse(self, text: str) -> ItemId:
+        """An id as written on a command line: "12" is item 12 where ids are integers."""
+        if self.items.dtype == pl.Int64 and text.strip().removeprefix("-").isdigit():
+            return int(text)
+        return text
+
+    @cached_property
+    def _indices(self) -> pl.Series:
+        return pl.Series(range(len(self)), dtype=pl.Int64)

@@ -1,0 +1,12 @@
+"""The names of the columns of a session log."""
+
+SESSION = "session_id"
+STEP = "step"
+TIMESTAMP = "timestamp"
+SLATE = "slate"
+CLICK = "click"
+REWARD = "reward"
+PROPENSITY = "propensity"
+USER = "user_id"
+ITEM = "item_id"
+ROW = "row"  # 1-based row in the file, for messages; never part of a log

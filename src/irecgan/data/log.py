@@ -1,0 +1,68 @@
+"""The session log that the rest of the program takes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from irecgan.data.columns import CLICK, ROW, SESSION
+from irecgan.data.reading import read_frame, write_frame
+from irecgan.data.validation import order_column, validated
+from irecgan.errors import UserError
+
+
+@dataclass(frozen=True)
+class SessionLog:
+    """A validated session log: one row per step, steps in order, sessions in order of appearance.
+
+    >>> log = SessionLog.from_frame(pl.DataFrame({
+    ...     "session_id": [1, 1], "step": [0, 1], "slate": [["a", "b"], ["c", "a"]], "click": ["b", None],
+    ... }))
+    >>> log.sessions, log.steps, log.ends_unclicked
+    (1, 2, True)
+    """
+
+    frame: pl.DataFrame
+    name: str = "log"
+
+    @classmethod
+    def from_frame(cls, frame: pl.DataFrame, name: str = "log") -> "SessionLog":
+        """Validate ``frame``; ``name`` stands for it in messages.
+
+        Raises UserError that names row and column for the first rule that is broken.
+        """
+        if ROW in frame.columns:
+            frame = frame.rename({ROW: f"{ROW}_"})
+        if frame.is_empty():
+            raise UserError(f"{name}: has no rows; expected one row per step of a session")
+        return cls(validated(frame, name), name)
+
+    @classmethod
+    def read(cls, path: Path | str) -> "SessionLog":
+        """Read Parquet (a file or a directory of files), CSV or JSON lines (also .gz, .zst)."""
+        return cls.from_frame(read_frame(Path(path)), str(path))
+
+    def write(self, path: Path | str) -> None:
+        """Write Parquet, CSV or JSON lines, by the suffix of ``path``; nothing half-written is left."""
+        write_frame(self.frame, Path(path))
+
+    @property
+    def sessions(self) -> int:
+        """The number of sessions."""
+        return self.frame[SESSION].n_unique()
+
+    @property
+    def steps(self) -> int:
+        """The number of steps."""
+        return len(self.frame)
+
+    @property
+    def order(self) -> str:
+        """The column that orders the steps of a session: ``step`` or ``timestamp``."""
+        return order_column(self.frame)
+
+    @property
+    def ends_unclicked(self) -> bool:
+        """Whether every session ends with a slate in which nothing was clicked."""
+        last = self.frame.group_by(SESSION, maintain_order=True).last()
+        return last[CLICK].null_count() == len(last)

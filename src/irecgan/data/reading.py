@@ -1,0 +1,83 @@
+"""Files of a session log as raw frames: formats and compression, no rules."""
+
+from pathlib import Path
+
+import polars as pl
+
+from irecgan.data.columns import SLATE
+from irecgan.errors import UserError
+from irecgan.files import atomic_path
+
+_COMPRESSION = (".gz", ".zst")
+_DIRECTORY = (".parquet", ".csv", ".jsonl")
+
+
+def read_frame(path: Path) -> pl.DataFrame:
+    """The rows of a Parquet, CSV or JSON-lines file, or of a directory of such files in name order.
+
+    CSV cells are left as strings, empty ones are null, slates are split at spaces. CSV and JSON lines
+    may be compressed (``.gz``, ``.zst``). Raises UserError when a file is missing, unreadable or empty.
+    """
+    if path.is_dir():
+        return _read_directory(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    try:
+        frame = _read_file(path)
+    except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: cannot be read as {_format(path)} ({reason})") from None
+    if frame.is_empty():
+        raise UserError(f"{path}: has no rows; expected one row per step of a session")
+    return frame
+
+
+def write_frame(frame: pl.DataFrame, path: Path) -> None:
+    """Write ``frame`` at once, as Parquet, CSV or JSON lines by the suffix of ``path``."""
+    kind = _format(path)
+    if path.suffix in _COMPRESSION:
+        raise UserError(f"{path}: found suffix {path.suffix}; expected .parquet, .csv or .jsonl to write")
+    with atomic_path(path) as temporary:
+        if kind == "Parquet":
+            frame.write_parquet(temporary)
+        elif kind == "CSV":
+            lists = pl.selectors.by_dtype(pl.List(pl.Int64), pl.List(pl.String))
+            frame.with_columns(lists.cast(pl.List(pl.String)).list.join(" ")).write_csv(temporary)
+        else:
+            frame.write_ndjson(temporary)
+
+
+def _read_directory(path: Path) -> pl.DataFrame:
+    files = sorted(file for file in path.iterdir() if file.suffix in _DIRECTORY)
+    if not files:
+        raise UserError(f"{path}: found no .parquet, .csv or .jsonl file in the directory")
+    frames = [read_frame(file) for file in files]
+    for file, frame in zip(files, frames, strict=True):
+        if frame.columns != frames[0].columns:
+            raise UserError(f"{file}: found columns {frame.columns}; expected {frames[0].columns}")
+    try:
+        return pl.concat(frames)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{path}: its files do not fit together ({error})") from None
+
+
+def _read_file(path: Path) -> pl.DataFrame:
+    kind = _format(path)
+    if kind == "Parquet":
+        return pl.read_parquet(path, hive_partitioning=False)
+    if kind == "CSV":
+        frame = pl.read_csv(path, infer_schema=False, null_values=[""])
+        if SLATE in frame.columns:
+            frame = frame.with_columns(pl.col(SLATE).str.strip_chars().str.split(" "))
+        return frame
+    return pl.read_ndjson(path, infer_schema_length=None)
+
+
+def _format(path: Path) -> str:
+    suffix = Path(path.stem).suffix if path.suffix in _COMPRESSION else path.suffix
+    formats = {".parquet": "Parquet", ".csv": "CSV", ".jsonl": "JSON lines", ".ndjson": "JSON lines"}
+    if suffix not in formats or (suffix == ".parquet" and path.suffix in _COMPRESSION):
+        raise UserError(f"{path}: found suffix {path.suffix!r}; expected .parquet, .csv or .jsonl (.gz, .zst)")
+    return formats[suffix]

@@ -1,0 +1,133 @@
+"""The rules of a session log, each checked over whole columns; a breach names file, row and column."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from irecgan.data.columns import CLICK, PROPENSITY, REWARD, ROW, SESSION, SLATE, STEP, TIMESTAMP, USER
+from irecgan.errors import UserError
+
+Rule = tuple[str, pl.Expr, str]
+
+
+def validated(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The canonical form of a raw frame: typed columns, sessions in order of first appearance.
+
+    Raises UserError for the first breach of the rules in ``_rules``.
+    """
+    order = _order_column(frame, name)
+    typed = _typed(frame.with_row_index(ROW, offset=1), order, name)
+    for column, broken, expected in _rules(typed, order):
+        breach = typed.filter(broken).head(1)
+        if len(breach):
+            row, found = breach[ROW][0], _shown(breach[column][0])
+            raise UserError(f"{name}: row {row}: column {column}: found {found}; expected {expected}")
+    first = pl.col(ROW).min().over(SESSION)
+    return typed.sort(first, order, ROW).drop(ROW)
+
+
+def order_column(frame: pl.DataFrame) -> str:
+    """The column that orders the steps of a session."""
+    return STEP if STEP in frame.columns else TIMESTAMP
+
+
+def _order_column(frame: pl.DataFrame, name: str) -> str:
+    missing = [column for column in (SESSION, SLATE, CLICK) if column not in frame.columns]
+    if STEP not in frame.columns and TIMESTAMP not in frame.columns:
+        missing.append(f"{STEP} (or {TIMESTAMP})")
+    if missing:
+        found = ", ".join(frame.columns[:12]) or "none"
+        raise UserError(f"{name}: missing column {', '.join(missing)}; found columns {found}")
+    return order_column(frame)
+
+
+def _typed(frame: pl.DataFrame, order: str, name: str) -> pl.DataFrame:
+    frame = _ids(frame, name)
+    defaults = [] if REWARD in frame.columns else [pl.lit(0.0).alias(REWARD)]
+    frame = frame.with_columns(defaults)
+    frame = _cast(frame, REWARD, pl.Float64, "a number", name).with_columns(pl.col(REWARD).fill_null(0.0))
+    if PROPENSITY in frame.columns:
+        frame = _cast(frame, PROPENSITY, pl.Float64, "a number in (0, 1]", name)
+    if order == STEP:
+        return _cast(frame, STEP, pl.Int64, "an integer from 0", name)
+    return _timestamps(frame, name)
+
+
+def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Item and session ids as Int64 where all are integers as written, else as String."""
+    if not isinstance(frame.schema[SLATE], pl.List):
+        raise UserError(f"{name}: column {SLATE}: found type {frame.schema[SLATE]}; expected a list of item ids")
+    items = pl.concat([frame[SLATE].explode().cast(pl.String), frame[CLICK].cast(pl.String)])
+    item_type = pl.Int64 if _all_integers(items) else pl.String
+    casts = [pl.col(SLATE).cast(pl.List(pl.String)).cast(pl.List(item_type))]
+    casts.append(pl.col(CLICK).cast(pl.String).cast(item_type))
+    for column in (SESSION, USER):
+        if column in frame.columns:
+            whole = pl.Int64 if _all_integers(frame[column].cast(pl.String)) else pl.String
+            casts.append(pl.col(column).cast(pl.String).cast(whole))
+    return frame.with_columns(casts)
+
+
+def _all_integers(values: pl.Series) -> bool:
+    """Whether every value is an integer in its shortest writing: 007 stays a string."""
+    shortest = values.cast(pl.Int64, strict=False).cast(pl.String)
+    return bool((shortest.eq_missing(values)).all())
+
+
+def _cast(frame: pl.DataFrame, column: str, kind: type[pl.DataType], expected: str, name: str) -> pl.DataFrame:
+    source = frame[column]
+    if source.dtype == pl.Boolean or source.dtype.is_nested():
+        raise UserError(f"{name}: column {column}: found type {source.dtype}; expected {expected}")
+    cast = source.cast(pl.Float64, strict=False).cast(kind, strict=False)
+    whole = cast.cast(pl.Float64) == source.cast(pl.Float64, strict=False)
+    wrong = source.is_not_null() & (cast.is_null() | ~whole.fill_null(False) & ~cast.cast(pl.Float64).is_nan())
+    if wrong.any():
+        at = int(wrong.arg_max() or 0)
+        found = _shown(source[at])
+        raise UserError(f"{name}: row {at + 1}: column {column}: found {found}; expected {expected}")
+    return frame.with_columns(cast.alias(column))
+
+
+def _timestamps(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Timestamps as numbers or as datetimes; ISO text is parsed."""
+    source = frame[TIMESTAMP]
+    if source.dtype != pl.String:
+        if not (source.dtype.is_numeric() or source.dtype.is_temporal()):
+            raise UserError(f"{name}: column {TIMESTAMP}: found type {source.dtype}; expected numbers or ISO dates")
+        return frame
+    numbers = source.cast(pl.Float64, strict=False)
+    parsed = numbers if numbers.null_count() == source.null_count() else source.str.to_datetime(strict=False)
+    wrong = source.is_not_null() & parsed.is_null()
+    if wrong.any():
+        at = int(wrong.arg_max() or 0)
+        raise UserError(
+            f"{name}: row {at + 1}: column {TIMESTAMP}: found {_shown(source[at])}; "
+            "expected a number or an ISO date like the other rows"
+        )
+    return frame.with_columns(parsed.alias(TIMESTAMP))
+
+
+def _rules(frame: pl.DataFrame, order: str) -> Iterator[Rule]:
+    slate, click, reward = pl.col(SLATE), pl.col(CLICK), pl.col(REWARD)
+    yield SESSION, pl.col(SESSION).is_null(), "a session id"
+    yield order, pl.col(order).is_null(), "a value on every row"
+    if order == STEP:
+        yield STEP, pl.col(STEP) < 0, "an integer from 0"
+        yield STEP, pl.struct(SESSION, STEP).is_duplicated(), "each step of a session once"
+    yield SLATE, slate.is_null() | (slate.list.len() == 0), "at least one item"
+    yield SLATE, slate.list.eval(pl.element().is_null()).list.any(), "no empty item id"
+    yield SLATE, slate.list.n_unique() != slate.list.len(), "no item twice"
+    yield CLICK, click.is_not_null() & ~slate.list.contains(click), "an item of the slate, or nothing"
+    yield REWARD, ~reward.is_finite(), "a finite number"
+    yield REWARD, click.is_null() & (reward != 0), "0 where nothing was clicked"
+    if PROPENSITY in frame.columns:
+        propensity = pl.col(PROPENSITY)
+        outside = ~((propensity > 0) & (propensity <= 1)) | propensity.is_nan()
+        yield PROPENSITY, propensity.is_not_null() & outside, "a number in (0, 1]"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, pl.Series):
+        value = value.to_list()
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

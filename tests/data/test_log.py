@@ -1,0 +1,147 @@
+import contextlib
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+
+ROWS = {
+    "session_id": ["b", "b", "a", "a"],
+    "step": [1, 0, 0, 1],
+    "slate": [[1, 2], [3, 4], [1, 2, 3], [4]],
+    "click": [None, 3, 2, None],
+    "reward": [0.0, 1.0, 0.0, 0.0],
+}
+
+
+def frame(**changes: object) -> pl.DataFrame:
+    return pl.DataFrame(ROWS | changes, strict=False)
+
+
+def test_sessions_stay_in_order_of_appearance_and_steps_are_sorted() -> None:
+    log = SessionLog.from_frame(frame())
+    assert log.frame["session_id"].to_list() == ["b", "b", "a", "a"]
+    assert log.frame["click"].to_list() == [3, None, 2, None]
+    assert (log.sessions, log.steps, log.ends_unclicked) == (2, 4, True)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_every_format_gives_the_log_back(tmp_path: Path, suffix: str) -> None:
+    log = SessionLog.from_frame(frame(), "x")
+    log.write(tmp_path / f"log{suffix}")
+    back = SessionLog.read(tmp_path / f"log{suffix}")
+    assert back.frame.equals(log.frame)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_compressed_files_are_read(tmp_path: Path, compression: Literal["gzip", "zstd"]) -> None:
+    suffix = {"gzip": "gz", "zstd": "zst"}[compression]
+    log = SessionLog.from_frame(frame())
+    joined = log.frame.with_columns(pl.col("slate").cast(pl.List(pl.String)).list.join(" "))
+    joined.write_csv(tmp_path / f"log.csv.{suffix}", compression=compression)
+    log.frame.write_ndjson(tmp_path / f"log.jsonl.{suffix}", compression=compression)
+    for name in ("csv", "jsonl"):
+        assert SessionLog.read(tmp_path / f"log.{name}.{suffix}").frame.equals(log.frame)
+
+
+def test_a_directory_of_parquet_files_is_one_log(tmp_path: Path) -> None:
+    log = SessionLog.from_frame(frame())
+    log.frame[:2].write_parquet(tmp_path / "1.parquet")
+    log.frame[2:].write_parquet(tmp_path / "2.parquet")
+    assert SessionLog.read(tmp_path).frame.equals(log.frame)
+
+
+def test_ids_keep_their_writing() -> None:
+    log = SessionLog.from_frame(
+        frame(slate=[["007", "2"], ["3", "4"], ["1", "2"], ["4"]], click=[None, "3", "2", None])
+    )
+    assert log.frame["slate"][1].to_list() == ["007", "2"]
+
+
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "click outside": (
+        {"click": [None, 9, 2, None]},
+        "row 2: column click: found 9; expected an item of the slate",
+    ),
+    "duplicate step": (
+        {"step": [0, 0, 0, 1]},
+        "row 1: column step: found 0; expected each step of a session once",
+    ),
+    "negative step": ({"step": [1, -1, 0, 1]}, "row 2: column step: found -1; expected an integer from 0"),
+    "fractional step": (
+        {"step": [1, 0.5, 0, 1]},
+        "row 2: column step: found 0.5; expected an integer from 0",
+    ),
+    "text step": (
+        {"step": ["1", "x", "0", "1"]},
+        "row 2: column step: found 'x'; expected an integer from 0",
+    ),
+    "nan reward": ({"reward": [0.0, float("nan"), 0.0, 0.0]}, "row 2: column reward: found nan"),
+    "infinite reward": ({"reward": [0.0, float("inf"), 0.0, 0.0]}, "row 2: column reward: found inf"),
+    "text reward": (
+        {"reward": ["0", "1", "many", "0"]},
+        "row 3: column reward: found 'many'; expected a number",
+    ),
+    "reward without click": (
+        {"reward": [1.0, 1.0, 0.0, 0.0]},
+        "row 1: column reward: found 1.0; expected 0 where",
+    ),
+    "empty slate": (
+        {"slate": [[1], [], [2], [4]]},
+        "row 2: column slate: found []; expected at least one item",
+    ),
+    "repeat": (
+        {"slate": [[1, 1], [3], [2], [4]]},
+        r"row 1: column slate: found \[1, 1\]; expected no item twice",
+    ),
+    "null item": ({"slate": [[1, None], [3], [2], [4]]}, "row 1: column slate: .* expected no empty item id"),
+    "no session": ({"session_id": ["b", None, "a", "a"]}, "row 2: column session_id: found nothing"),
+    "propensity": (
+        {"propensity": [0.1, 1.5, 1.0, None]},
+        "row 2: column propensity: found 1.5; expected a number in",
+    ),
+    "slate type": ({"slate": [1, 2, 3, 4]}, "column slate: found type Int64; expected a list of item ids"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_breach_names_row_and_column(case: str) -> None:
+    changes, message = BROKEN[case]
+    with pytest.raises(UserError, match=message.replace("[]", r"\[\]").replace("(", r"\(")) as caught:
+        SessionLog.from_frame(frame(**changes), "f.csv")
+    assert str(caught.value).startswith("f.csv: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", ["session_id", "slate", "click", "step"])
+def test_a_missing_column_is_named(column: str) -> None:
+    with pytest.raises(UserError, match=f"missing column {column}"):
+        SessionLog.from_frame(frame().drop(column))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.binary(max_size=200), st.sampled_from([".parquet", ".csv", ".jsonl", ".csv.gz", ".jsonl.zst"]))
+def test_garbage_is_one_line(tmp_path: Path, garbage: bytes, suffix: str) -> None:
+    path = tmp_path / f"garbage{suffix}"
+    path.write_bytes(garbage)
+    with pytest.raises(UserError) as caught:
+        SessionLog.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.data())
+def test_a_truncated_file_is_refused_or_is_a_shorter_log(tmp_path: Path, data: st.DataObject) -> None:
+    suffix = data.draw(st.sampled_from([".parquet", ".csv", ".jsonl"]))
+    path = tmp_path / f"log{suffix}"
+    SessionLog.from_frame(frame()).write(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    with contextlib.suppress(UserError):
+        assert SessionLog.read(path).steps <= 4
