@@ -31,9 +31,7 @@ class LearnedWorld(Generic[State]):
         mean = outcome.reward.gather(1, torch.where(ended, 0, choice)).squeeze(1)
         reward = self.model.sample_reward(mean, generator)
         ended = ended.squeeze(1)
-        return Response(
-            position=torch.where(ended, NOTHING, choice.squeeze(1)), reward=torch.where(ended, 0.0, reward)
-        )
+        return Response(position=torch.where(ended, NOTHING, choice.squeeze(1)), reward=torch.where(ended, 0.0, reward))
 
     def advance(self, state: State, slate: Tensor, click: Tensor, generator: torch.Generator) -> State:  # noqa: ARG002
         """The state after ``click`` (B,) in ``slate`` (B, K)."""

@@ -1,0 +1,124 @@
+"""``irecgan simulate``: make or read a world, and log sessions from it."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import irecgan
+from irecgan.commands.interface import Output
+from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+from irecgan.files import refuse_existing
+from irecgan.policies.interface import Policy
+from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.seeding import Streams
+from irecgan.simulation import CHUNK, session_frame, simulate
+from irecgan.worlds.mdp import MDPWorld, draw_world
+
+HELP = """Make a simulated world, or read one, and log sessions from it. Users move between hidden states; an
+item's reward in the present state is the chance that it is clicked once a user considers it."""
+
+WORLD_FILE = "WORLD.json"
+_DRAWN = {"law": "softmax", "states": 10, "items": 50, "slate_size": 10}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="LOG", help="the log to write: .parquet, .csv or .jsonl")
+    add(
+        "--policy",
+        required=True,
+        metavar="random|max|mix|RUN",
+        help="who shows the slates: max and mix observe the hidden state, RUN is a trained policy",
+    )
+    add("--sessions", type=int, required=True, metavar="N", help="how many sessions to log")
+    add("--world", type=Path, metavar="WORLD.json", help="the world to log from (default: draw one)")
+    add("--law", metavar="softmax|dirichlet:ALPHA", help="how to draw transitions (default: softmax)")
+    add("--states", type=int, metavar="M", help="hidden states to draw (default: 10)")
+    add("--items", type=int, metavar="N", help="items to draw (default: 50)")
+    add("--slate-size", type=int, metavar="K", help="items in a slate (default: 10)")
+    add(
+        "--max-length",
+        type=int,
+        default=1000,
+        metavar="T",
+        help="cut sessions after T clicks (default: 1000)",
+    )
+    add("--seed", type=int, default=0, metavar="S", help="of the world drawn and of the sessions (default: 0)")
+
+
+def run(args: argparse.Namespace) -> Output:
+    """Write the log, and the world beside it when it was drawn here."""
+    for option, value in (("--sessions", args.sessions), ("--max-length", args.max_length)):
+        if value < 1:
+            raise UserError(f"{option}: found {value}, expected at least 1")
+    refuse_existing(args.out)
+    world = _world(args)
+    path = args.world or args.out.parent / WORLD_FILE
+    _refuse_another(world, path)
+    batches = simulate(
+        _policy(args.policy, world),
+        world,
+        args.sessions,
+        max_length=args.max_length,
+        streams=Streams(args.seed).child("simulate"),
+    )
+    parts = (session_frame(batch, i * CHUNK) for i, batch in enumerate(batches))
+    log = SessionLog.from_frame(pl.concat(parts, how="diagonal"), str(args.out))
+    log.write(args.out)
+    if not path.exists():
+        world.save(path)
+    return _output(args.out, path, args.policy, log)
+
+
+def _world(args: argparse.Namespace) -> MDPWorld:
+    given = {name: getattr(args, name) for name in _DRAWN if getattr(args, name) is not None}
+    if not args.world:
+        return draw_world(**{**_DRAWN, **given}, seed=args.seed)
+    if given:
+        option = "--" + next(iter(given)).replace("_", "-")
+        raise UserError(f"{option}: found together with --world, expected one or the other")
+    return MDPWorld.load(args.world)
+
+
+def _refuse_another(world: MDPWorld, path: Path) -> None:
+    """Raise UserError when ``path`` holds another world than ``world``."""
+    if path.exists() and MDPWorld.load(path).spec != world.spec:
+        raise UserError(
+            f"{path}: found another world, expected none or the one drawn here; "
+            f"log from it with --world {path}, or write the log to another folder"
+        )
+
+
+def _policy(name: str, world: MDPWorld) -> Policy[Any]:
+    match name:
+        case "random":
+            return RandomPolicy(world.catalogue_size, world.slate_size)
+        case "max":
+            return MaxPolicy(world)
+        case "mix":
+            return MixPolicy(world)
+    if not Path(name).is_dir():
+        raise UserError(f"--policy: found {name!r}, expected random, max, mix or the folder of a trained policy")
+    return irecgan.load_policy(name)  # type: ignore[attr-defined, no-any-return]
+
+
+def _output(path: Path, world: Path, policy: str, log: SessionLog) -> Output:
+    clicks = log.frame["click"].count()
+    reward = float(log.frame["reward"].sum()) / log.sessions
+    return Output(
+        text=f"{path}: {log.sessions} sessions, {log.steps} steps, {clicks} clicks by {policy}; "
+        f"mean cumulative reward {reward:.3f}\nworld: {world}",
+        json={
+            "log": str(path),
+            "world": str(world),
+            "policy": policy,
+            "sessions": log.sessions,
+            "steps": log.steps,
+            "clicks": clicks,
+            "cumulative_reward": reward,
+        },
+    )

@@ -1,0 +1,62 @@
+"""Fixed slates: per true state (the oracle) or for everybody."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from irecgan.policies.logging import Memoryless, NoMemory, observed
+
+
+class SlateTablePolicy(Memoryless):
+    """Shows one fixed slate per true state. Observes the state: with the best slates, the oracle.
+
+    ``slates`` (m, K), as in ``optimal_value(world).slates``.
+    """
+
+    def __init__(self, slates: Tensor) -> None:
+        self.slates = slates
+
+    def propose(self, state: NoMemory, hidden: Tensor | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """The slates of the states ``hidden``. (B, K)"""
+        return self.slates[observed(hidden)]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Whether the first slate of each of B sessions has been answered."""
+
+    begun: Tensor  # (B,) bool
+
+    def take(self, rows: Tensor) -> "Begun":
+        """A copy that holds the sessions ``rows`` (R,)."""
+        return Begun(self.begun[rows])
+
+    def join(self, others: Sequence["Begun"]) -> "Begun":
+        """The sessions of this state and then those of ``others``."""
+        return Begun(torch.cat([self.begun, *(other.begun for other in others)]))
+
+
+class StaticPolicy:
+    """Shows one slate at first and one later, whatever is clicked; one slate throughout if only one is given.
+
+    >>> policy = StaticPolicy(torch.tensor([3, 1]), later=torch.tensor([0, 2]))
+    >>> policy.propose(policy.start(1), None, torch.Generator())
+    tensor([[3, 1]])
+    """
+
+    def __init__(self, first: Tensor, *, later: Tensor | None = None) -> None:
+        self.slates = torch.stack([first, first if later is None else later])  # (2, K)
+
+    def start(self, sessions: int) -> Begun:
+        """Nothing has been shown."""
+        return Begun(torch.zeros(sessions, dtype=torch.bool))
+
+    def propose(self, state: Begun, hidden: Tensor | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """The first or the later slate. (B, K)"""
+        return self.slates[state.begun.long()]
+
+    def advance(self, state: Begun, slate: Tensor, click: Tensor) -> Begun:  # noqa: ARG002
+        """From now on the later slate."""
+        return Begun(torch.ones_like(state.begun))

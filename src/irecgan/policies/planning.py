@@ -1,0 +1,205 @@
+"""Planning for someone who knows a simulated world but sees only clicks.
+
+A plan is a set of (slate, values) pairs: ``values[z]`` is what a session is worth that is in state z when
+the slate is shown and that is continued by older pairs of the set. What is known of a session is the belief
+b, its chance to be in each state, so a pair is worth b . values, and the best pair's slate is shown.
+Point-based value iteration (Pineau, Gordon and Thrun, 2003) improves the pairs at beliefs that occur.
+Every number is the value of a way to act that exists: a lower bound on the best history-based policy.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from irecgan.worlds.mdp import MDPWorld
+from irecgan.worlds.oracle import best_static_slate, policy_value
+from irecgan.worlds.values import nonzero_divisor, refuse_endless, slate_candidates, worth
+
+_STEPS = 6
+"""Of each kind, in the search for a slate."""
+_CONVERGED = 1e-4
+"""Relative gain of a backup below which a round is over."""
+_CELLS = 8_000_000
+"""Numbers per working table: bounds the memory."""
+_LONGEST = 50
+"""Clicks after which sessions that gather beliefs are cut."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """L pairs of slate and values."""
+
+    values: Tensor  # (L, m) float64
+    slates: Tensor  # (L, K) int64
+
+    def choose(self, belief: Tensor) -> tuple[Tensor, Tensor]:
+        """The best pair for every belief (B, m) and its worth: index (B,), value (B,)."""
+        value, index = (belief @ self.values.T).max(1)
+        return index, value
+
+    def at(self, index: Tensor) -> "Plan":
+        """The pairs ``index``."""
+        return Plan(self.values[index], self.slates[index])
+
+
+def posterior(world: MDPWorld, belief: Tensor, slate: Tensor, click: Tensor) -> Tensor:
+    """Bayes' belief after ``click`` (B,) in ``slate`` (B, K). (B, m) -> (B, m)
+
+    A click that the belief holds impossible teaches nothing: then every state is as likely.
+    """
+    total = world.reward[:, slate].sum(2).T  # (B, m)
+    chance = world.reward[:, click].T ** 2 / nonzero_divisor(total)  # candidate, then clicked
+    joint = torch.einsum("bz,zby->by", belief * chance, world.transition[:, click])
+    mass = joint.sum(1, keepdim=True)
+    return torch.where(mass > 0, joint / nonzero_divisor(mass), 1 / world.state_count)
+
+
+def make_plan(
+    world: MDPWorld, generator: torch.Generator, *, beliefs: int = 256, rounds: int = 4, backups: int = 20
+) -> Plan:
+    """A plan for sessions from the start state.
+
+    In each of ``rounds`` rounds sessions are played by the plan so far, at most ``beliefs`` different
+    beliefs that they met are kept, and the plan is improved at these up to ``backups`` times. It begins
+    with fixed slates, so it is never worth less than ``best_static_slate``. Raises UserError in a world
+    where sessions may never end.
+    """
+    refuse_endless(world)
+    plan = _fixed_slates(world)
+    start = start_belief(world, 1)
+    for _ in range(rounds):
+        met = torch.cat(_meet(world, plan, 2 * beliefs, generator)).unique(dim=0)
+        chosen = torch.randperm(len(met), generator=generator)[: beliefs - 1]
+        points = torch.cat([start, met[chosen]])
+        for _ in range(backups):
+            before = plan.choose(points)[1]
+            plan = _improve(world, plan, points)
+            gain = plan.choose(points)[1] - before
+            if gain.max() <= _CONVERGED * before.max():
+                break
+    return plan
+
+
+def start_belief(world: MDPWorld, sessions: int) -> Tensor:
+    """Certainty of the start state. (B, m) float64"""
+    belief = torch.zeros(sessions, world.state_count, dtype=torch.float64)
+    belief[:, world.start_state] = 1
+    return belief
+
+
+def _fixed_slates(world: MDPWorld) -> Plan:
+    """One slate throughout: the best such slate and every state's best items; and the best static pair."""
+    static = best_static_slate(world)
+    slates = torch.cat([static.later[None], world.ranking[:, : world.slate_size]])
+    values = [policy_value(world, slate.expand(world.state_count, -1)) for slate in slates]
+    first = slate_candidates(world.reward, static.first.expand(world.state_count, -1))
+    values.append((first * worth(world, values[0])).sum(1))
+    return Plan(torch.stack(values), torch.cat([slates, static.first[None]]))
+
+
+def _meet(world: MDPWorld, plan: Plan, sessions: int, generator: torch.Generator) -> list[Tensor]:
+    """The beliefs met in ``sessions`` sessions played by ``plan``: one tensor (B, m) per step."""
+    belief = start_belief(world, sessions)
+    met: list[Tensor] = []
+    while len(belief) and len(met) < _LONGEST:
+        met.append(belief)
+        slate = plan.slates[plan.choose(belief)[0]]  # (B, K)
+        shown = world.reward[:, slate]  # (m, B, K)
+        chance = torch.einsum("bz,zbk->bk", belief, shown**2 / nonzero_divisor(shown.sum(2, keepdim=True)))
+        draw = torch.rand(len(slate), 1, dtype=torch.float64, generator=generator)
+        rank = torch.searchsorted(chance.cumsum(1), draw, right=True)  # K where the session ends
+        stay = (rank < slate.shape[1]).squeeze(1)
+        click = slate[stay].gather(1, rank[stay]).squeeze(1)
+        belief = posterior(world, belief[stay], slate[stay], click)
+    return met
+
+
+def _improve(world: MDPWorld, plan: Plan, points: Tensor) -> Plan:
+    """At every point the better of its best pair and of a new pair that is continued by ``plan``."""
+    # What a candidate is worth when a given pair continues: r^2 (1 + P . values); per unit of slate reward.
+    onward = world.reward[..., None] ** 2 * (1 + world.transition @ plan.values.T)  # (m, n, L)
+    index, old = plan.choose(points)
+    cells = max(onward[0].numel(), world.transition.numel() * world.slate_size // world.state_count)
+    rows = max(1, _CELLS // cells)
+    chunks = zip(points.split(rows), plan.slates[index].split(rows), strict=True)
+    parts = [_backup(world, onward, *chunk) for chunk in chunks]
+    values, slates = torch.cat([part.values for part in parts]), torch.cat([part.slates for part in parts])
+    better = ((points * values).sum(1) > old)[:, None]
+    kept = plan.at(index)
+    return _distinct(Plan(torch.where(better, values, kept.values), torch.where(better, slates, kept.slates)))
+
+
+def _backup(world: MDPWorld, onward: Tensor, belief: Tensor, slate: Tensor) -> Plan:
+    """The best pair found for each belief (B, m), with the search begun at ``slate`` (B, K)."""
+    best = _appraise(world, onward, belief, slate)
+    for step in (_linear_step, _swap_step):
+        for _ in range(_STEPS):
+            other = _appraise(world, onward, belief, step(world, onward, belief, best))
+            better = other.worth > best.worth * (1 + 1e-12)
+            if not better.any():
+                break
+            best = best.replaced(better, other)
+    return Plan(best.values, best.slate)
+
+
+@dataclass(frozen=True)
+class _Appraisal:
+    """What a slate is worth at each of B beliefs: f = sum_z b_z N_z / D_z.
+
+    D_z is the slate's reward in state z, and N_z the sum over its items of what each adds as a candidate,
+    continued by the pair that is best after a click on it.
+    """
+
+    slate: Tensor  # (B, K)
+    after: Tensor  # (B, n) int64, the pair that is best after a click on an item
+    gain: Tensor  # (B, n), sum_z b_z / D_z of what an item adds to N_z
+    total: Tensor  # (B, m), D_z
+    values: Tensor  # (B, m), N_z / D_z
+    worth: Tensor  # (B,), f
+
+    def replaced(self, rows: Tensor, other: "_Appraisal") -> "_Appraisal":
+        """The same, with the ``rows`` (B,) bool of another one."""
+        return _Appraisal(
+            **{
+                name: torch.where(rows.view(-1, *[1] * (old.ndim - 1)), getattr(other, name), old)
+                for name, old in vars(self).items()
+            }
+        )
+
+
+def _appraise(world: MDPWorld, onward: Tensor, belief: Tensor, slate: Tensor) -> _Appraisal:
+    total = nonzero_divisor(world.reward[:, slate].sum(2).T)
+    gain, after = torch.tensordot(belief / total, onward, dims=1).max(2)  # over the L pairs
+    states = torch.arange(world.state_count)[None, :, None]
+    added = onward[states, slate[:, None], after.gather(1, slate)[:, None]]  # (B, m, K)
+    values = added.sum(2) / total
+    return _Appraisal(slate, after, gain, total, values, (belief * values).sum(1))
+
+
+def _linear_step(world: MDPWorld, onward: Tensor, belief: Tensor, now: _Appraisal) -> Tensor:  # noqa: ARG001
+    """The K items that add most to first order: sum_z b_z (n_zj - N_z / D_z r_zj) / D_z. (B, K)"""
+    cost = (belief / now.total * now.values) @ world.reward
+    return (now.gain - cost).topk(now.slate.shape[1], dim=1).indices
+
+
+def _swap_step(world: MDPWorld, onward: Tensor, belief: Tensor, now: _Appraisal) -> Tensor:
+    """The slate with the one item swapped that gains most, if every item keeps its continuation. (B, K)"""
+    size = now.slate.shape[1]
+    states = torch.arange(world.state_count)[None, :, None]
+    added = onward[states, torch.arange(world.catalogue_size), now.after[:, None]]  # (B, m, n)
+    reward = world.reward.expand_as(added)
+    shown = now.slate[:, None].expand(-1, world.state_count, -1)  # (B, m, K)
+    top = (now.values * now.total)[..., None, None] - added.gather(2, shown)[..., None] + added[:, :, None]
+    bottom = now.total[..., None, None] - reward.gather(2, shown)[..., None] + reward[:, :, None]
+    worth = torch.einsum("bz,bzkn->bkn", belief, top / nonzero_divisor(bottom))  # (B, K, n)
+    worth = worth.scatter(2, now.slate[:, None].expand(-1, size, -1), -torch.inf)
+    out, into = (x[:, None] for x in torch.unravel_index(worth.flatten(1).argmax(1), worth.shape[1:]))
+    return now.slate.scatter(1, out, into)
+
+
+def _distinct(plan: Plan) -> Plan:
+    """One of each set of pairs with the same values."""
+    _, index = np.unique(plan.values.numpy(), axis=0, return_index=True)
+    return plan.at(torch.from_numpy(index))

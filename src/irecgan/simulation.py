@@ -1,0 +1,73 @@
+"""Logs of simulated sessions, with the propensities that are known (section 7.1)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from irecgan.data.batch import SessionBatch
+from irecgan.policies.interface import Policy
+from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.witness import Witness
+from irecgan.rollout import rollout
+from irecgan.seeding import Streams
+from irecgan.worlds.mdp import MDPWorld
+
+CHUNK = 5_000
+"""Sessions played at once."""
+
+
+def simulate(
+    policy: Policy[Any], world: MDPWorld, sessions: int, *, max_length: int, streams: Streams
+) -> Iterator[SessionBatch]:
+    """Sessions in batches of CHUNK, cut after ``max_length`` clicks.
+
+    Propensities are exact for the logging policies random, max and mix, and nan for others. The first
+    sessions of a longer log are those of a shorter one in steps of CHUNK.
+    """
+    for first in range(0, sessions, CHUNK):
+        count = min(CHUNK, sessions - first)
+        witness = Witness(policy)
+        batch = rollout(witness, world, count, max_length=max_length, generator=streams.torch("sessions", first))
+        if isinstance(policy, RandomPolicy | MaxPolicy | MixPolicy):
+            hidden = witness.hidden(count, batch.real.shape[1])
+            batch = _with_propensity(batch, policy.inclusion(world), hidden)
+        yield batch
+
+
+def session_frame(batch: SessionBatch, first_session: int = 0) -> pl.DataFrame:
+    """The rows of a session log: item ids are the item indices, sessions are counted on.
+
+    A column ``propensity`` is there only if some propensity is known; the other columns always are.
+    """
+    real = batch.real
+    session, step = real.nonzero().unbind(1)
+    clicked = batch.clicked[real]
+    columns = {
+        "session_id": pl.Series((session + first_session).numpy()),
+        "step": pl.Series(step.numpy()),
+        "slate": pl.Series(batch.slate[real].numpy()).cast(pl.List(pl.Int64)),
+        "click": _where(clicked, batch.click[real]),
+        "reward": pl.Series(batch.reward[real].numpy()),
+    }
+    known = ~batch.propensity[real].isnan()
+    if known.any():
+        columns["propensity"] = _where(known, batch.propensity[real])
+    return pl.DataFrame(columns)
+
+
+def _where(condition: Tensor, values: Tensor) -> pl.Series:
+    """``values``, null where ``condition`` is false."""
+    series = pl.Series(values.numpy())
+    return series.set(pl.Series(~condition.numpy()), None)
+
+
+def _with_propensity(batch: SessionBatch, inclusion: Tensor, hidden: Tensor) -> SessionBatch:
+    """The chance ``inclusion`` (m, n) that the clicked item stood in the slate of the state (B, T)."""
+    clicked = batch.clicked
+    chance = inclusion[hidden[clicked], batch.click[clicked]].float()
+    propensity = torch.full_like(batch.propensity, torch.nan)
+    return replace(batch, propensity=propensity.masked_scatter(clicked, chance))
