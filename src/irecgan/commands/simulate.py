@@ -103,7 +103,7 @@ def _policy(name: str, world: MDPWorld) -> Policy[Any]:
             return MixPolicy(world)
     if not Path(name).is_dir():
         raise UserError(f"--policy: found {name!r}, expected random, max, mix or the folder of a trained policy")
-    return irecgan.load_policy(name)  # type: ignore[attr-defined, no-any-return]
+    return irecgan.load_policy(name).in_world(world.catalogue_size, slate_size=world.slate_size)
 
 
 def _output(path: Path, world: Path, policy: str, log: SessionLog) -> Output:

@@ -63,15 +63,21 @@ class Catalogue:
         found = wanted.replace_strict(self.items, self._indices, default=len(self), return_dtype=pl.Int64)
         return torch.from_numpy(found.to_numpy(writable=True))
 
+    def index_any(self, ids: Sequence[ItemId]) -> Tensor:
+        """Indices of ``ids`` that may be written as numbers or as text, n for those not known. (R,) int64"""
+        written = pl.Series([str(item) for item in ids], dtype=pl.String)
+        return self.index(self._as_written(written))
+
     def ids_of(self, index: Tensor) -> list[ItemId]:
         """The ids of indices (R,)."""
         return self.items.gather(index.tolist()).to_list()
 
-    def parse(self, text: str) -> ItemId:
-        """An id as written on a command line: "12" is item 12 where ids are integers."""
-        if self.items.dtype == pl.Int64 and text.strip().removeprefix("-").isdigit():
-            return int(text)
-        return text
+    def _as_written(self, ids: pl.Series) -> pl.Series:
+        """Text as ids; null where it is not the shortest writing of an integer and ids are integers."""
+        if self.items.dtype == pl.String:
+            return ids
+        numbers = ids.cast(pl.Int64, strict=False)
+        return numbers.set(numbers.cast(pl.String).ne_missing(ids), None)
 
     @cached_property
     def _indices(self) -> pl.Series:

@@ -83,15 +83,14 @@ class Discriminator(nn.Module):
 
     def _mean_embedding(self, slate: Tensor, shown: Tensor) -> Tensor:
         """Mean embedding of the items shown. (..., K) -> (..., E)"""
-        shape = slate.shape
+        table = self.embedding.weight
+        shape = (*slate.shape[:-1], table.shape[1])
+        if slate.numel() == 0:
+            return table.new_zeros(shape)
         total = nn.functional.embedding_bag(
-            slate.reshape(-1, shape[-1]),
-            self.embedding.weight,
-            mode="sum",
-            padding_idx=self.embedding.padding_idx,
+            slate.flatten(0, -2), table, mode="sum", padding_idx=self.embedding.padding_idx
         )
-        count = shown.sum(-1, keepdim=True).clamp(min=1)
-        return total.reshape(*shape[:-1], -1) / count
+        return total.reshape(shape) / shown.sum(-1, keepdim=True).clamp(min=1)
 
     def _verdict(self, last: Tensor, left: Tensor, ended: Tensor) -> Tensor:
         features = torch.cat([last, left, ended[:, None].to(last)], dim=1)

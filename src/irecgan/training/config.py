@@ -34,7 +34,9 @@ class TrainingConfig(BaseModel):
     user_learning_rate: Rate = 5e-4
     discriminator_learning_rate: Rate = 1e-4
     batch_size: Positive = 32
-    clip: Rate = 5.0
+    agent_clip: Rate | None = 5.0  # largest norm of a gradient
+    user_clip: Rate | None = None  # clipped, batches of long sessions would count for less: U would stop too soon
+    discriminator_clip: Rate | None = 5.0
 
     user_epochs: Positive = 50  # at most; validation stops earlier
     agent_epochs: Positive = 50

@@ -40,6 +40,11 @@ class TrainingData:
         """The most steps of a session, its end included."""
         return int(self.train.steps.max())
 
+    def some(self, sessions: int) -> Sessions:
+        """At most ``sessions`` logged ones: those held out, and the first of the others."""
+        first = self.train.select(torch.arange(min(sessions, len(self.train))))
+        return Sessions.concat([self.validation, first])
+
     def fingerprint(self) -> str:
         """A digest of every number in the sessions, to tell whether two trainings see the same log."""
         digest = hashlib.sha256()

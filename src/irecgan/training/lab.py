@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, cast
+from typing import cast
 
 import torch
-from torch import nn
 
 from irecgan.data.batch import SessionBatch, Sessions, bucketed
 from irecgan.models.agent import Agent
 from irecgan.models.discriminator import Discriminator
+from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
 from irecgan.models.recurrent import initialise
 from irecgan.models.user import RecurrentUserModel
 from irecgan.objectives.adversarial import discriminator_loss
@@ -22,8 +22,6 @@ from irecgan.training.data import TrainingData
 from irecgan.training.learner import Learner, Loss
 from irecgan.training.losses import AgentLoss, user_loss
 from irecgan.worlds.learned import LearnedWorld
-
-ModelName = Literal["user", "agent", "discriminator"]
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,19 @@ class Lab:
     learners: Mapping[ModelName, Learner]
     losses: Mapping[ModelName, Loss]  # of U and A, as functions of a batch; D's takes two batches
 
-    def model(self, name: ModelName) -> nn.Module:
+    def model(self, name: ModelName) -> Network:
         """A model by its name."""
-        return cast(nn.Module, getattr(self, name))
+        return cast(Network, getattr(self, name))
+
+    @property
+    def slate_size(self) -> int:
+        """The number of items that the agent shows."""
+        return min(self.config.slate_size or self.data.slate_size, self.data.items)
 
     def stage(self, *, judged: bool) -> Stage:
         """Where the agent, sampling its slates, meets the learned users."""
-        size = min(self.config.slate_size or self.data.slate_size, self.data.items)
         return Stage(
-            policy=RankingPolicy(self.agent, size, sampled=True),
+            policy=RankingPolicy(self.agent, self.slate_size, sampled=True),
             world=LearnedWorld(self.user),
             max_length=self.config.max_length or self.data.longest,
             judge=self.discriminator if judged else None,
@@ -86,23 +88,32 @@ class Lab:
 
 def make_lab(data: TrainingData, config: TrainingConfig, streams: Streams, agent_loss: AgentLoss) -> Lab:
     """Models with weights drawn from ``streams``, and their learners."""
-    size, law = config.size(data.items), data.reward_law
-    with torch.device("meta"):  # the constructors would draw weights from torch's global generator
-        user = RecurrentUserModel(size, config.stop, law)
-        agent = Agent(size)
-        discriminator = Discriminator(size, law)
-    models: dict[ModelName, nn.Module] = {"user": user, "agent": agent, "discriminator": discriminator}
-    for name, model in models.items():
-        model.to_empty(device="cpu")
-        initialise(model, streams.torch("initialise", name))
-    rates: dict[ModelName, float] = {
-        "user": config.user_learning_rate,
-        "agent": config.agent_learning_rate,
-        "discriminator": config.discriminator_learning_rate,
+    models = {name: _drawn(name, data, config, streams) for name in NETWORKS}
+    user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
+    learners: dict[ModelName, Learner] = {
+        "user": Learner(user, config.user_learning_rate, config.user_clip),
+        "agent": Learner(agent, config.agent_learning_rate, config.agent_clip),
+        "discriminator": Learner(
+            models["discriminator"], config.discriminator_learning_rate, config.discriminator_clip
+        ),
     }
-    learners = {name: Learner(models[name], rate, config.clip) for name, rate in rates.items()}
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
         "agent": partial(agent_loss, agent, config=config),
     }
-    return Lab(data, config, streams, user, agent, discriminator, learners, losses)
+    return Lab(
+        data=data,
+        config=config,
+        streams=streams,
+        user=user,
+        agent=agent,
+        discriminator=cast(Discriminator, models["discriminator"]),
+        learners=learners,
+        losses=losses,
+    )
+
+
+def _drawn(name: ModelName, data: TrainingData, config: TrainingConfig, streams: Streams) -> Network:
+    network = blank_network(name, config.size(data.items), config.stop, data.reward_law)
+    initialise(network, streams.torch("initialise", name))
+    return network

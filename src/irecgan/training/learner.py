@@ -11,9 +11,9 @@ Loss = Callable[[SessionBatch], Tensor]
 
 
 class Learner:
-    """One model that learns: Adam with a clipped gradient norm."""
+    """One model that learns: Adam with the norm of its gradient clipped, if ``clip`` is given."""
 
-    def __init__(self, model: nn.Module, learning_rate: float, clip: float) -> None:
+    def __init__(self, model: nn.Module, learning_rate: float, clip: float | None) -> None:
         self.model = model
         self.clip = clip
         self.optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
@@ -22,7 +22,8 @@ class Learner:
         """One step of the optimiser down ``loss``; gives its value."""
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimiser.step()
         return float(loss.detach())
 

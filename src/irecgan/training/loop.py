@@ -7,8 +7,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from irecgan.errors import UserError
+from irecgan.models.networks import ModelName
 from irecgan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from irecgan.training.lab import Lab, ModelName
+from irecgan.training.lab import Lab
 from irecgan.training.metrics import MetricsLog
 from irecgan.training.phases import Phase
 from irecgan.training.recipes import Recipe

@@ -6,8 +6,13 @@ from typing import Protocol
 import torch
 
 from irecgan.data.batch import SessionBatch, Sessions
-from irecgan.training.lab import Lab, ModelName
+from irecgan.models.networks import ModelName
+from irecgan.training.calibration import calibrate_stop
+from irecgan.training.lab import Lab
 from irecgan.training.learner import mean_loss
+
+CALIBRATION = 5_000
+"""Logged sessions on which U's rate of stopping is calibrated."""
 
 Metrics = dict[str, float]
 
@@ -23,6 +28,11 @@ class Phase(Protocol):
     @property
     def keeps(self) -> tuple[ModelName, ...]:
         """The models whose best weights are kept, judged together; none = the last are kept."""
+        ...
+
+    @property
+    def teaches(self) -> tuple[ModelName, ...]:
+        """The models that learn in it."""
         ...
 
     def limit(self, lab: Lab) -> int:
@@ -50,6 +60,11 @@ class Fit:
         """The model fitted."""
         return (self.model,)
 
+    @property
+    def teaches(self) -> tuple[ModelName, ...]:
+        """The model fitted."""
+        return (self.model,)
+
     def limit(self, lab: Lab) -> int:
         """The most epochs."""
         return lab.config.user_epochs if self.model == "user" else lab.config.agent_epochs
@@ -65,6 +80,7 @@ class FitDiscriminator:
 
     name: str = "fit-discriminator"
     keeps: tuple[ModelName, ...] = ()
+    teaches: tuple[ModelName, ...] = ("discriminator",)
 
     def limit(self, lab: Lab) -> int:
         """The epochs; there is no early stopping."""
@@ -86,6 +102,11 @@ class Rounds:
     scored: bool
     keeps: tuple[ModelName, ...]
     name: str = "rounds"
+
+    @property
+    def teaches(self) -> tuple[ModelName, ...]:
+        """The agent; with ``scored`` all three."""
+        return ("user", "agent", "discriminator") if self.scored else ("agent",)
 
     def limit(self, lab: Lab) -> int:
         """The most rounds."""
@@ -118,6 +139,8 @@ def fit_epoch(lab: Lab, model: ModelName, sessions: Sessions, name: tuple[str | 
     generator = lab.streams.torch(*name, "shuffle")
     loss = lab.losses[model]
     train = lab.learners[model].epoch(loss, sessions, lab.config.batch_size, generator)
+    if model == "user":
+        calibrate_stop(lab.user, lab.data.some(CALIBRATION))
     validation = mean_loss(loss, lab.data.validation)
     return {f"{model}/loss": train, f"{model}/validation": validation, "validation": validation}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from irecgan.errors import UserError
+from irecgan.models.networks import ModelName
 from irecgan.training.losses import AgentLoss, policy_gradient
 from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
 
@@ -18,6 +19,11 @@ class Recipe:
     deploys: Literal["user", "agent"]
     phases: Sequence[Phase]
     agent_loss: AgentLoss = policy_gradient
+
+    @property
+    def teaches(self) -> tuple[ModelName, ...]:
+        """The models that learn in any of its phases."""
+        return tuple(dict.fromkeys(name for phase in self.phases for name in phase.teaches))
 
 
 _TABLE = (

@@ -1,0 +1,54 @@
+"""``irecgan recommend``: ask a trained policy for a slate."""
+
+import argparse
+from pathlib import Path
+
+from irecgan.commands.interface import Output
+from irecgan.errors import UserError
+from irecgan.runs.trained import load_policy
+
+HELP = """Ask a trained policy for a slate after a history of clicks, or for the order of given candidates.
+Probabilities are the chances that the policy draws an item first."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="a run directory")
+    add("--history", default="", metavar="ID,ID,...", help="items clicked so far, oldest first (default: none)")
+    add("-k", type=int, metavar="K", help="items to recommend (default: the run's slate size)")
+    add("--candidates", metavar="ID,ID,...", help="rank these items instead of the catalogue")
+
+
+def run(args: argparse.Namespace) -> Output:
+    """Recommend."""
+    policy = load_policy(args.run)
+    history = _ids("--history", args.history) if args.history else []
+    if args.candidates is None:
+        answer = policy.recommend(history, args.k)
+    elif args.k is not None:
+        raise UserError("-k: found together with --candidates, expected one or the other")
+    else:
+        answer = policy.rerank(history, _ids("--candidates", args.candidates))
+    known = policy.catalogue.index_any(history) < len(policy.catalogue)
+    unknown = [item for item, is_known in zip(history, known.tolist(), strict=True) if not is_known]
+    width = max(len("item"), *(len(str(item)) for item in answer.items))
+    lines = [f"rank  {'item':{width}}  probability"]
+    for rank, (item, p) in enumerate(zip(answer.items, answer.probabilities, strict=True), start=1):
+        lines.append(f"{rank:>4}  {item!s:{width}}  {p:>11.4f}")
+    if unknown:
+        lines.append(f"not in the catalogue, taken as clicks on an unknown item: {', '.join(map(str, unknown))}")
+    fields = {
+        "items": answer.items,
+        "probabilities": answer.probabilities,
+        "history": history,
+        "unknown_history": unknown,
+    }
+    return Output("\n".join(lines), fields)
+
+
+def _ids(option: str, text: str) -> list[int | str]:
+    ids: list[int | str] = [part.strip() for part in text.split(",")]
+    if not all(ids):
+        raise UserError(f"{option}: found an empty item id in {text!r}, expected ids with a comma between them")
+    return ids

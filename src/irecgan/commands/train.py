@@ -1,0 +1,74 @@
+"""``irecgan train``: learn a policy from a session log."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from irecgan.commands.interface import Output
+from irecgan.data.location import find_prepared
+from irecgan.data.log import SessionLog
+from irecgan.training.config import TrainingConfig
+from irecgan.training.metrics import read_metrics
+from irecgan.training.recipes import RECIPES, find_recipe
+from irecgan.training.train import train
+
+HELP = """Learn a policy from a session log and write it, with its items, weights and metrics, to a run
+directory. A training that was interrupted goes on with --resume and ends with the same weights."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("log", type=Path, metavar="LOG", help="a session log, or a directory made by 'irecgan prepare'")
+    recipes = "; ".join(f"{recipe.name}: {recipe.summary}" for recipe in RECIPES.values())
+    add("--recipe", required=True, metavar="|".join(RECIPES), help=recipes)
+    add("--out", type=Path, required=True, metavar="RUN", help="the run directory to make")
+    add("--validation", type=Path, metavar="LOG", help="sessions to stop by (default: a tenth of LOG)")
+    add("--seed", type=int, default=0, metavar="S", help="of all that is random (default: 0)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="change a setting; may be repeated. Keys: " + ", ".join(TrainingConfig.model_fields),
+    )
+    add("--resume", action="store_true", help="go on with the interrupted training in RUN")
+
+
+def run(args: argparse.Namespace) -> Output:
+    """Train, and say what came of it."""
+    begin = time.perf_counter()
+    find_recipe(args.recipe)
+    config = TrainingConfig.parse(args.settings)
+    prepared = find_prepared(args.log)
+    log, validation = args.log, args.validation
+    if prepared is not None:
+        log, validation = prepared.train, validation or prepared.validation
+    train(
+        SessionLog.read(log),
+        out=args.out,
+        recipe=args.recipe,
+        validation=validation,
+        seed=args.seed,
+        settings=config,
+        resume=args.resume,
+    )
+    return _output(args, time.perf_counter() - begin)
+
+
+def _output(args: argparse.Namespace, seconds: float) -> Output:
+    phases: dict[str, dict[str, Any]] = {}
+    for line in read_metrics(args.out):
+        phase = phases.setdefault(str(line["phase"]), {"units": 0})
+        phase["units"] += 1
+        if "validation" in line:
+            best = min(float(line["validation"]), phase.get("best_validation", float("inf")))
+            phase["best_validation"] = best
+    text = [f"{args.out}: {args.recipe}, {seconds:.1f} s"]
+    for name, phase in phases.items():
+        best = f", best validation loss {phase['best_validation']:.4f}" if "best_validation" in phase else ""
+        text.append(f"  {name}: {phase['units']} {'rounds' if name == 'rounds' else 'epochs'}{best}")
+    fields = {"run": str(args.out), "recipe": args.recipe, "seed": args.seed, "seconds": seconds, "phases": phases}
+    return Output("\n".join(text), fields)

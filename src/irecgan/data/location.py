@@ -1,0 +1,31 @@
+"""Where the parts of a prepared log lie."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from irecgan.errors import UserError
+
+REPORT = "prepare.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The files of a directory that ``irecgan prepare`` made."""
+
+    train: Path
+    validation: Path
+    test: Path
+
+
+def find_prepared(path: Path) -> Prepared | None:
+    """The parts of a prepared directory; None when ``path`` is not one.
+
+    Raises UserError when a part is missing.
+    """
+    if not (path / REPORT).is_file():
+        return None
+    parts = [path / f"{name}.parquet" for name in ("train", "validation", "test")]
+    for part in parts:
+        if not part.is_file():
+            raise UserError(f"{part}: no such file; expected the parts that {path / REPORT} tells of")
+    return Prepared(*parts)

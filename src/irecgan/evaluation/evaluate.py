@@ -1,0 +1,181 @@
+"""What policies are worth: on a log, or in a simulated world."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from irecgan.data.catalogue import Catalogue
+from irecgan.data.encode import encode
+from irecgan.data.location import find_prepared
+from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+from irecgan.evaluation.metrics import TIE_RULE
+from irecgan.evaluation.offline import METRICS, RerankResult, Scorer, logged_order, random_order, rerank
+from irecgan.evaluation.online import OnlineResult, play
+from irecgan.evaluation.references import references
+from irecgan.policies.popularity import Popularity
+from irecgan.runs.trained import TrainedPolicy, load_policy
+from irecgan.seeding import Streams
+from irecgan.worlds.mdp import MDPWorld
+
+RunLike = TrainedPolicy | Path | str
+
+
+@dataclass(frozen=True)
+class OfflineEvaluation:
+    """Policies on a log."""
+
+    runs: dict[str, RerankResult]
+    log: str
+    min_candidates: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``irecgan evaluate --log --json`` prints."""
+        runs = {name: result.to_json() for name, result in self.runs.items()}
+        return {"runs": runs, "log": self.log, "min_candidates": self.min_candidates, "ties": TIE_RULE}
+
+    def table(self) -> str:
+        """A table for a terminal."""
+        first = next(iter(self.runs.values()))
+        rows = [[name, *(str(result.metrics[key]) for key in METRICS)] for name, result in self.runs.items()]
+        return (
+            f"{self.log}: {first.steps} steps of {first.sessions} sessions; {first.too_short} clicked steps have fewer "
+            f"than {self.min_candidates} candidates and are left out\n"
+            + _aligned([["policy", "P@1", "P@10", "MRR", "NDCG@10"], *rows])
+            + "\n95 % intervals by bootstrap over sessions; logged clicks reward orders like the logged one."
+        )
+
+
+@dataclass(frozen=True)
+class OnlineEvaluation:
+    """Policies in a world. Learned ones show their top k; ``sampled`` has them draw their slates."""
+
+    runs: dict[str, OnlineResult]
+    sampled: dict[str, OnlineResult]
+    world: str
+    sessions: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``irecgan evaluate --world --json`` prints."""
+        runs = {name: result.to_json() for name, result in self.runs.items()}
+        for name, result in self.sampled.items():
+            runs[name]["sampled"] = result.to_json()
+        return {"runs": runs, "world": self.world, "sessions": self.sessions, "slates": "top-k"}
+
+    def table(self) -> str:
+        """A table for a terminal, best first."""
+        named = {**self.runs, **{f"{name} (sampled)": result for name, result in self.sampled.items()}}
+        best = sorted(named.items(), key=lambda pair: -pair[1].cumulative_reward.mean)
+        deepest = max(len(result.coverage) for result in named.values())
+        depths = sorted({1, min(3, deepest), deepest})
+        rows = [
+            [name, str(result.cumulative_reward), *(f"{result.coverage[r - 1].mean:.3f}" for r in depths)]
+            for name, result in best
+        ]
+        heads = ["policy", "cumulative reward", *(f"coverage@{r}" for r in depths)]
+        return f"{self.world}: {self.sessions} sessions a policy\n" + _aligned([heads, *rows])
+
+
+def evaluate(
+    runs: RunLike | Sequence[RunLike],
+    *,
+    log: SessionLog | Path | str | None = None,
+    world: MDPWorld | Path | str | None = None,
+    baselines: bool = False,
+    sessions: int = 20_000,
+    min_candidates: int = 11,
+    seed: int = 0,
+) -> OfflineEvaluation | OnlineEvaluation:
+    """Measure policies on a log (offline rerank) or in a world (simulated online test).
+
+    Args:
+        runs: run directories or loaded policies.
+        log: a session log, its file, or a prepared directory (then its test part).
+        world: a simulated world, or its file. Exactly one of ``log`` and ``world`` is given.
+        baselines: measure naive orders beside them; in a world also its ceilings and policies of reference.
+        sessions: to play in a world, by each policy.
+        min_candidates: on a log, steps with fewer items are left out; the official rule is more than 10.
+        seed: of bootstrap, random orders and played sessions.
+
+    Raises:
+        UserError: a run, log or world is not what it should be, or an option is out of range.
+
+    """
+    if (log is None) == (world is None):
+        raise UserError("evaluate: expected either --log or --world")
+    for option, value in (("--sessions", sessions), ("--min-candidates", min_candidates)):
+        if value < 1:
+            raise UserError(f"{option}: found {value}, expected at least 1")
+    policies = _named([runs] if isinstance(runs, TrainedPolicy | Path | str) else runs)
+    if log is not None:
+        return _offline(policies, _log(log), baselines, min_candidates, Streams(seed))
+    given = world if isinstance(world, MDPWorld) else MDPWorld.load(Path(str(world)))
+    name = "world" if isinstance(world, MDPWorld) else str(world)
+    top, sampled = _online(policies, given, baselines, sessions, Streams(seed))
+    return OnlineEvaluation(top, sampled, name, sessions)
+
+
+def _named(runs: Sequence[RunLike]) -> dict[str, TrainedPolicy]:
+    """Policies by name; by their paths as given where names are not unique."""
+    if not runs:
+        raise UserError("RUN: found none, expected at least one run")
+    loaded = [(run, run if isinstance(run, TrainedPolicy) else load_policy(run)) for run in runs]
+    names = [policy.name for _, policy in loaded]
+    unique = [p.name if names.count(p.name) == 1 else str(given) for given, p in loaded]
+    return dict(zip(unique, (policy for _, policy in loaded), strict=True))
+
+
+def _log(log: SessionLog | Path | str) -> SessionLog:
+    if isinstance(log, SessionLog):
+        return log
+    prepared = find_prepared(Path(log))
+    return SessionLog.read(prepared.test if prepared else log)
+
+
+def _offline(
+    policies: dict[str, TrainedPolicy], log: SessionLog, baselines: bool, min_candidates: int, streams: Streams
+) -> OfflineEvaluation:
+    scorers: dict[str, tuple[Scorer, Catalogue]] = {n: (p.score_slates, p.catalogue) for n, p in policies.items()}
+    if baselines:
+        first = next(iter(policies.values()))
+        naive = {
+            "logged_order": logged_order,
+            "popularity": Popularity(first.popularity).score_slates,
+            "random": random_order(streams.torch("random")),
+        }
+        scorers |= {name: (scorer, first.catalogue) for name, scorer in naive.items()}
+    results = {}
+    for name, (scorer, catalogue) in tqdm(scorers.items(), desc="rerank", disable=None, leave=False):
+        results[name] = rerank(
+            scorer,
+            encode(log, catalogue),
+            min_candidates=min_candidates,
+            generator=streams.numpy("bootstrap"),  # the same resamples for all: results are paired
+            name=log.name,
+        )
+    return OfflineEvaluation(results, log.name, min_candidates)
+
+
+def _online(
+    policies: dict[str, TrainedPolicy], world: MDPWorld, baselines: bool, sessions: int, streams: Streams
+) -> tuple[dict[str, OnlineResult], dict[str, OnlineResult]]:
+    """Results with top-k slates (and of the policies of reference), and with sampled slates."""
+    top: dict[str, OnlineResult] = {}
+    sampled: dict[str, OnlineResult] = {}
+    for run, policy in tqdm(policies.items(), desc="play", disable=None, leave=False):
+        for results, sampling in ((top, False), (sampled, True)):
+            here = policy.in_world(world.catalogue_size, slate_size=world.slate_size, sampled=sampling)
+            results[run] = play(here, world, sessions, streams)
+    if baselines:
+        first = next(iter(policies.values()))
+        found = references(world, first, sessions, streams)
+        top |= dict(tqdm(found, desc="references", disable=None, leave=False))
+    return top, sampled
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,0 +1,65 @@
+"""Means with 95 % intervals. Sessions are the unit: the steps of one session are not independent."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1_000
+_CHUNK = 50  # resamples at once, to bound memory
+_Z = 1.959964  # the 97.5 % quantile of the normal distribution
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its 95 % interval; an exact value has ``low = high = mean``."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def exact(cls, value: float) -> "Interval":
+        """A value that is known."""
+        return cls(value, value, value)
+
+    def to_json(self) -> dict[str, float]:
+        """``mean``, ``low``, ``high``."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if self.low == self.high:
+            return f"{self.mean:.3f}  (exact)"
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def bootstrap_ratios(totals: Floats, counts: Floats, generator: np.random.Generator) -> list[Interval]:
+    """Means over steps of F measures, with percentile intervals by resampling sessions (Efron, 1979).
+
+    Args:
+        totals: (S, F) sums of each measure over the steps of each session.
+        counts: (S,) the steps of each session, at least one in all.
+        generator: draws the resamples.
+
+    """
+    sessions, ratios = len(counts), []
+    for _ in range(0, RESAMPLES, _CHUNK):
+        weight = generator.multinomial(sessions, np.full(sessions, 1 / sessions), size=_CHUNK)  # (R, S)
+        ratios.append((weight @ totals) / (weight @ counts)[:, None])
+    low, high = np.percentile(np.concatenate(ratios), [2.5, 97.5], axis=0)  # (F,)
+    mean = totals.sum(0) / counts.sum()
+    return [Interval(*map(float, values)) for values in zip(mean, low, high, strict=True)]
+
+
+def normal_ratios(totals: Floats, counts: Floats) -> list[Interval]:
+    """As `bootstrap_ratios`, by the normal approximation of a ratio of means: for many sessions.
+
+    With ``counts`` of 1 these are plain means over sessions.
+    """
+    sessions = len(counts)
+    mean = totals.sum(0) / counts.sum()  # (F,)
+    residual = (totals - mean * counts[:, None]) / counts.mean()  # (S, F)
+    error = _Z * residual.std(0, ddof=min(1, sessions - 1)) / np.sqrt(sessions)
+    return [Interval(float(m), float(m - e), float(m + e)) for m, e in zip(mean, error, strict=True)]

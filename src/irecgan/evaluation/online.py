@@ -1,0 +1,67 @@
+"""The simulated online test (7.1): policies play in a world whose truth is known."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from irecgan.evaluation.intervals import Interval, normal_ratios
+from irecgan.evaluation.metrics import coverage
+from irecgan.policies.interface import Policy
+from irecgan.policies.witness import Witness
+from irecgan.rollout import rollout
+from irecgan.seeding import Streams
+from irecgan.worlds.mdp import MDPWorld
+
+DEPTH = 10  # coverage@1 .. coverage@10
+MAX_LENGTH = 1_000  # clicks after which a session is cut
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True)
+class OnlineResult:
+    """What a policy is worth in a world."""
+
+    cumulative_reward: Interval  # per session
+    coverage: list[Interval]  # @1, @2, ...: means over all steps, the one at which the user leaves included
+    clicks: float  # mean per session
+    cut: int  # sessions cut at MAX_LENGTH
+
+    def to_json(self) -> dict[str, Any]:
+        """``cumulative_reward``, ``coverage`` (means), ``coverage_intervals``, ``clicks`` and ``cut``."""
+        return {
+            "cumulative_reward": self.cumulative_reward.to_json(),
+            "coverage": {str(r): interval.mean for r, interval in enumerate(self.coverage, start=1)},
+            "coverage_intervals": {str(r): interval.to_json() for r, interval in enumerate(self.coverage, start=1)},
+            "clicks": self.clicks,
+            "cut": self.cut,
+        }
+
+
+def play(policy: Policy[Any], world: MDPWorld, sessions: int, streams: Streams) -> OnlineResult:
+    """Play ``sessions`` sessions.
+
+    Policies that are played with equal ``streams`` meet the same draws, so their results are paired.
+    Coverage@r is given up to r = DEPTH, or the number of items when that is smaller.
+    """
+    depth = min(DEPTH, world.catalogue_size)
+    parts = []
+    for first in range(0, sessions, _CHUNK):
+        count = min(_CHUNK, sessions - first)
+        witness = Witness(policy)
+        batch = rollout(witness, world, count, max_length=MAX_LENGTH, generator=streams.torch("evaluate", first))
+        real, hidden = batch.real, witness.hidden(*batch.real.shape)
+        covered = coverage(batch.slate[real], hidden[real], world.ranking, depth)  # (M, depth)
+        session = real.nonzero()[:, 0]
+        totals = torch.zeros(count, depth, dtype=torch.float64).index_add(0, session, covered)
+        columns = [batch.reward.sum(1), batch.clicked.sum(1), batch.steps, ~batch.ended.any(1)]
+        parts.append(torch.cat([torch.stack([c.double() for c in columns], dim=1), totals], dim=1))
+    table = torch.cat(parts).numpy()  # (S, 4 + depth)
+    reward, clicks, steps, cut = table[:, :4].T
+    return OnlineResult(
+        cumulative_reward=normal_ratios(reward[:, None], np.ones(sessions))[0],
+        coverage=normal_ratios(table[:, 4:], steps),
+        clicks=float(clicks.mean()),
+        cut=int(cut.sum()),
+    )

@@ -1,0 +1,29 @@
+"""The three networks by name."""
+
+from typing import Literal
+
+import torch
+
+from irecgan.models.agent import Agent
+from irecgan.models.discriminator import Discriminator
+from irecgan.models.recurrent import Size
+from irecgan.models.rewards import RewardLaw
+from irecgan.models.user import RecurrentUserModel, Stop
+
+ModelName = Literal["user", "agent", "discriminator"]
+NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator")
+Network = RecurrentUserModel | Agent | Discriminator
+
+
+def blank_network(name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw) -> Network:
+    """The network called ``name``, on the CPU; its weights hold anything and are still to be set."""
+    with torch.device("meta"):  # a constructor elsewhere would draw weights from torch's global generator
+        network: Network
+        match name:
+            case "user":
+                network = RecurrentUserModel(size, stop, reward_law)
+            case "agent":
+                network = Agent(size)
+            case "discriminator":
+                network = Discriminator(size, reward_law)
+    return network.to_empty(device="cpu")

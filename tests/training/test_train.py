@@ -1,0 +1,165 @@
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import irecgan
+from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+from irecgan.training import loop
+from irecgan.training.checkpoint import save_checkpoint
+from irecgan.training.metrics import read_metrics
+from irecgan.training.recipes import RECIPES
+from small_logs import TINY, small_log
+
+
+def weights(run: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return {path.stem: load_file(path) for path in sorted(run.glob("*.safetensors"))}
+
+
+def assert_same(one: Path, other: Path) -> None:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    for network, tensors in a.items():
+        for key, value in tensors.items():
+            assert torch.equal(value, b[network][key]), f"{network}.{key}"
+
+
+def measured(run: Path) -> list[dict[str, float | str]]:
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in read_metrics(run)]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_gives_a_run_with_the_networks_that_learned(recipe: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    policy = irecgan.train(small_log(), recipe=recipe, out=out, settings=TINY)
+    assert len(policy.recommend().items) == 3
+    assert set(weights(out)) == set(RECIPES[recipe].teaches)
+    assert not (out / loop.CHECKPOINT).exists()
+    assert {line["phase"] for line in read_metrics(out)} == {phase.name for phase in RECIPES[recipe].phases}
+
+
+def test_same_seed_same_weights_another_seed_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        irecgan.train(small_log(), recipe="irecgan", out=tmp_path / name, seed=seed, settings=TINY)
+    assert_same(tmp_path / "a", tmp_path / "b")
+    first, other = (load_file(tmp_path / name / "agent.safetensors") for name in ("a", "c"))
+    assert not torch.equal(first["output.weight"], other["output.weight"])
+
+
+@pytest.mark.parametrize("recipe", ["pgu", "irecgan"])
+@pytest.mark.parametrize("units", [1, 4, 7, 8])
+def test_a_training_that_was_killed_ends_with_the_same_weights(
+    recipe: str, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = small_log()
+    irecgan.train(log, recipe=recipe, out=tmp_path / "whole", settings=TINY)
+    left = [units]
+
+    def killed(*args: object) -> None:
+        save_checkpoint(*args)  # type: ignore[arg-type]
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", killed)
+        with pytest.raises(KeyboardInterrupt):
+            irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=TINY)
+    with pytest.raises(UserError, match="--resume"):
+        irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=TINY)
+    irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=TINY, resume=True)
+    assert_same(tmp_path / "whole", tmp_path / "killed")
+    drop = {"seconds"}
+    lines = [
+        [{k: v for k, v in x.items() if k not in drop} for x in read_metrics(tmp_path / n)] for n in ("whole", "killed")
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_resume_of_a_finished_training_changes_nothing(tmp_path: Path) -> None:
+    out, log = tmp_path / "run", small_log()
+    irecgan.train(log, recipe="pg", out=out, settings=TINY)
+    before = (out / "run.json").read_bytes()
+    irecgan.train(log, recipe="pg", out=out, settings=TINY, resume=True)
+    assert (out / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"seed": 1}, "seed"), ({"recipe": "lstm"}, "recipe"), ({"settings": {**TINY, "units": 9}}, "units")],
+)
+def test_resume_refuses_another_training(change: dict[str, object], named: str, tmp_path: Path) -> None:
+    out, log = tmp_path / "run", small_log()
+    irecgan.train(log, recipe="pg", out=out, settings=TINY)
+    arguments: dict[str, object] = {"recipe": "pg", "settings": TINY, **change}
+    with pytest.raises(UserError, match=named):
+        irecgan.train(log, out=out, resume=True, **arguments)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="log"):
+        irecgan.train(small_log(seed=9), recipe="pg", out=out, settings=TINY, resume=True)
+
+
+def test_out_is_never_written_over(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(UserError, match="exists already"):
+        irecgan.train(small_log(), recipe="pg", out=tmp_path, settings=TINY)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"unit": 3}, "unit"), ({"units": 0}, "units"), ({"gamma": 1.5}, "gamma"), ({"cell": "rnn"}, "cell")],
+)
+def test_wrong_settings_are_named_and_leave_nothing(settings: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        irecgan.train(small_log(), recipe="pg", out=tmp_path / "run", settings=settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_divergence_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    wild = {**TINY, "user_learning_rate": 1e30}
+    with pytest.raises(UserError, match="not finite"):
+        irecgan.train(small_log(), recipe="lstm", out=tmp_path / "run", settings=wild)
+    assert not list(tmp_path.iterdir())
+
+
+def test_logs_with_nothing_to_learn_from_are_refused(tmp_path: Path) -> None:
+    columns = {"session_id": [1, 2, 3], "step": [0, 0, 0], "slate": [["a", "b"]] * 3}
+    silent = SessionLog.from_frame(pl.DataFrame({**columns, "click": pl.Series([None] * 3, dtype=pl.String)}))
+    with pytest.raises(UserError, match="column click"):
+        irecgan.train(silent, recipe="pg", out=tmp_path / "run", settings=TINY)
+    alone = pl.DataFrame({"session_id": [1, 2], "step": [0, 0], "slate": [["a"], ["a"]], "click": ["a", "a"]})
+    with pytest.raises(UserError, match="1 item"):
+        irecgan.train(SessionLog.from_frame(alone), recipe="pg", out=tmp_path / "run", settings=TINY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sessions_of_one_step_and_silent_ends_are_learnt(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "session_id": range(20),
+            "step": [0] * 20,
+            "slate": [["a", "b"], ["b", "c", "d"]] * 10,
+            "click": ["a", "c"] * 10,
+            "reward": [1.5, -2.0] * 10,
+        }
+    )
+    policy = irecgan.train(SessionLog.from_frame(frame), recipe="irecgan", out=tmp_path / "run", settings=TINY)
+    assert not policy.final_slates
+    assert sorted(policy.recommend(k=10).items, key=str) == ["a", "b", "c", "d"]
+
+
+def test_metrics_are_one_json_object_a_line(tmp_path: Path) -> None:
+    irecgan.train(small_log(), recipe="irecgan", out=tmp_path / "run", settings=TINY)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    health = json.loads(lines[-1])
+    assert {
+        "discriminator/accuracy",
+        "generated/score_mean",
+        "generated/score_std",
+        "generated/clicks",
+    } <= health.keys()
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
