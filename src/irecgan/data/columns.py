@@ -9,4 +9,5 @@ REWARD = "reward"
 PROPENSITY = "propensity"
 USER = "user_id"
 ITEM = "item_id"
+LAST_EVENT = "last_event"  # optional: time of a session's last event, of whatever kind; splits by time prefer it
 ROW = "row"  # 1-based row in the file, for messages; never part of a log

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, ROW, SESSION
+from irecgan.data.columns import CLICK, SESSION
 from irecgan.data.reading import read_frame, write_frame
 from irecgan.data.validation import order_column, validated
-from irecgan.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,6 @@ class SessionLog:
 
         Raises UserError that names row and column for the first rule that is broken.
         """
-        if ROW in frame.columns:
-            frame = frame.rename({ROW: f"{ROW}_"})
-        if frame.is_empty():
-            raise UserError(f"{name}: has no rows; expected one row per step of a session")
         return cls(validated(frame, name), name)
 
     @classmethod

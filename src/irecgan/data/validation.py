@@ -9,15 +9,26 @@ from irecgan.errors import UserError
 
 Rule = tuple[str, pl.Expr, str]
 
+_ONCE = "no item twice"
+_INSIDE = "an item of the slate, or nothing"
+_MENDABLE = (_ONCE, _INSIDE)
 
-def validated(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+
+def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.DataFrame:
     """The canonical form of a raw frame: typed columns, sessions in order of first appearance.
 
-    Raises UserError for the first breach of the rules in ``_rules``.
+    With ``mendable`` the breaches that `irecgan.data.filters` mends are let pass: a click outside its
+    slate, an item twice in a slate. Raises UserError for the first other breach of the rules in ``_rules``.
     """
+    if ROW in frame.columns:
+        frame = frame.rename({ROW: f"{ROW}_"})
+    if frame.is_empty():
+        raise UserError(f"{name}: has no rows; expected one row per step of a session")
     order = _order_column(frame, name)
     typed = _typed(frame.with_row_index(ROW, offset=1), order, name)
     for column, broken, expected in _rules(typed, order):
+        if mendable and expected in _MENDABLE:
+            continue
         breach = typed.filter(broken).head(1)
         if len(breach):
             row, found = breach[ROW][0], _shown(breach[column][0])
@@ -116,8 +127,8 @@ def _rules(frame: pl.DataFrame, order: str) -> Iterator[Rule]:
         yield STEP, pl.struct(SESSION, STEP).is_duplicated(), "each step of a session once"
     yield SLATE, slate.is_null() | (slate.list.len() == 0), "at least one item"
     yield SLATE, slate.list.eval(pl.element().is_null()).list.any(), "no empty item id"
-    yield SLATE, slate.list.n_unique() != slate.list.len(), "no item twice"
-    yield CLICK, click.is_not_null() & ~slate.list.contains(click), "an item of the slate, or nothing"
+    yield SLATE, slate.list.n_unique() != slate.list.len(), _ONCE
+    yield CLICK, click.is_not_null() & ~slate.list.contains(click), _INSIDE
     yield REWARD, ~reward.is_finite(), "a finite number"
     yield REWARD, click.is_null() & (reward != 0), "0 where nothing was clicked"
     if PROPENSITY in frame.columns:

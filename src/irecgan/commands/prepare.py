@@ -1,0 +1,68 @@
+"""``irecgan prepare``: from raw files to a validated, filtered and split log."""
+
+import argparse
+from pathlib import Path
+
+from irecgan.commands.interface import Output
+from irecgan.commands.tables import aligned
+from irecgan.data.filters import Filter, NeverClicked, SessionLength, TopItems
+from irecgan.data.prepare import Preparation, prepare
+from irecgan.data.sources.registry import SOURCES
+from irecgan.data.splits import SPLITS
+from irecgan.errors import UserError
+
+HELP = """Read raw logs, validate, filter and split them. Writes train, validation and test parts of 80, 10
+and 10 % of the sessions, the items, and prepare.json, in which every row read is accounted for. Filters are
+applied in the order of the options below; clicks outside their slate and repeats in a slate are always
+filtered."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="format of the files: " + ", ".join(SOURCES))
+    add("paths", type=Path, nargs="+", metavar="PATH", help="files, or directories where the format has them")
+    add("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
+    add("--split", default="random", metavar="|".join(SPLITS), help="how sessions become parts (default: random)")
+    add("--top-items", type=int, metavar="N", help="keep the N most clicked items")
+    add("--drop-never-clicked", action="store_true", help="drop items that nobody clicked from the slates")
+    add("--min-clicks", type=int, metavar="N", help="drop sessions of fewer clicks")
+    add("--max-clicks", type=int, metavar="N", help="drop sessions of more clicks")
+    add("--seed", type=int, default=0, metavar="S", help="of the split (default: 0)")
+
+
+def run(args: argparse.Namespace) -> Output:
+    """Prepare, and say what was read, kept and dropped."""
+    report = prepare(args.source, args.paths, args.out, split=args.split, seed=args.seed, filters=_filters(args))
+    return Output(f"{args.out}\n{_text(report)}", {"out": str(args.out), **report.to_json()})
+
+
+def _filters(args: argparse.Namespace) -> list[Filter]:
+    filters: list[Filter] = []
+    if args.top_items is not None:
+        filters.append(TopItems(args.top_items))
+    if args.drop_never_clicked:
+        filters.append(NeverClicked())
+    if args.max_clicks is not None and args.max_clicks < 1:
+        raise UserError(f"--max-clicks: found {args.max_clicks}, expected at least 1")
+    if args.min_clicks is not None or args.max_clicks is not None:
+        filters.append(SessionLength(args.min_clicks or 0, args.max_clicks))
+    return filters
+
+
+def _text(report: Preparation) -> str:
+    lines = [f"read: {report.raw.rows} rows, {len(report.raw.frame)} of them steps"]
+    lines += [f"  left out: {count} rows, {reason}" for reason, count in report.raw.left_out.items() if count]
+    for record in report.records:
+        dropped = [
+            f"{before - after} {what}"
+            for what, before, after in (
+                ("sessions", record.before.sessions, record.after.sessions),
+                ("steps", record.before.steps, record.after.steps),
+                ("slate entries", record.before.shown, record.after.shown),
+            )
+        ]
+        lines.append(f"filter {record.name}: dropped {', '.join(dropped)} ({record.reason})")
+    rows = [["part", "sessions", "steps", "clicks", "items"]]
+    rows += [[n, *map(str, (c.sessions, c.steps, c.clicks, c.items))] for n, c in report.parts.items()]
+    return "\n".join([*lines, aligned(rows), f"split: {report.split}; items in the train part: {report.catalogue}"])

@@ -1,0 +1,163 @@
+"""Filters of a session log, each named and counted: nothing is dropped silently."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import polars as pl
+
+from irecgan.data.columns import CLICK, SESSION, SLATE
+from irecgan.errors import UserError
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The extent of a log."""
+
+    sessions: int
+    steps: int
+    clicks: int
+    shown: int  # entries of all slates
+    items: int  # distinct items shown
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> "Counts":
+        """The extent of a frame with the columns of a session log."""
+        items = frame[SLATE].explode().drop_nulls()
+        return cls(frame[SESSION].n_unique(), len(frame), frame[CLICK].count(), len(items), items.n_unique())
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one filter did."""
+
+    name: str
+    reason: str
+    before: Counts
+    after: Counts
+
+    def to_json(self) -> dict[str, Any]:
+        """The filter, what was read, kept and dropped."""
+        before, after = asdict(self.before), asdict(self.after)
+        dropped = {key: before[key] - after[key] for key in before}
+        return {"filter": self.name, "reason": self.reason, "read": before, "kept": after, "dropped": dropped}
+
+
+class Filter(Protocol):
+    """A rule by which rows, or items of slates, are dropped."""
+
+    @property
+    def name(self) -> str:
+        """Its name in reports."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why something is dropped, in a few words."""
+        ...
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows that stay."""
+        ...
+
+
+@dataclass(frozen=True)
+class RepeatsInSlate:
+    """An item that stands twice in a slate keeps its first place."""
+
+    name: str = "repeats-in-slate"
+    reason: str = "the item stands earlier in the same slate"
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Slates without repeats."""
+        return frame.with_columns(pl.col(SLATE).list.unique(maintain_order=True))
+
+
+@dataclass(frozen=True)
+class ClickOutsideSlate:
+    """A click on an item that was not shown teaches nothing of the slate."""
+
+    name: str = "click-outside-slate"
+    reason: str = "the clicked item is not in the slate"
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Steps whose click, if any, is in the slate."""
+        return frame.filter(pl.col(CLICK).is_null() | pl.col(SLATE).list.contains(pl.col(CLICK)))
+
+
+@dataclass(frozen=True)
+class TopItems:
+    """The ``limit`` most clicked items stay; ties go to the smaller id."""
+
+    limit: int
+    name: str = "top-items"
+
+    def __post_init__(self) -> None:
+        if self.limit < 2:
+            raise UserError(f"--top-items: found {self.limit}, expected at least 2")
+
+    @property
+    def reason(self) -> str:
+        """The limit."""
+        return f"not among the {self.limit} most clicked items"
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Slates of the items that stay, and the steps whose click does."""
+        clicks = frame.group_by(CLICK).len().drop_nulls(CLICK).sort(["len", CLICK], descending=[True, False])
+        return _only(frame, clicks[CLICK].head(self.limit))
+
+
+@dataclass(frozen=True)
+class NeverClicked:
+    """Items that nobody ever clicked leave the slates, as in the paper's section 7.2."""
+
+    name: str = "never-clicked"
+    reason: str = "nobody ever clicked the item"
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Slates of clicked items."""
+        return _only(frame, frame[CLICK].drop_nulls().unique())
+
+
+@dataclass(frozen=True)
+class SessionLength:
+    """Sessions with too few or too many clicks are dropped whole."""
+
+    least: int = 0
+    most: int | None = None
+    name: str = "session-length"
+
+    def __post_init__(self) -> None:
+        if self.least < 0 or (self.most is not None and self.most < max(1, self.least)):
+            raise UserError(
+                f"--min-clicks, --max-clicks: found {self.least} and {self.most}, expected 0 <= least <= most"
+            )
+
+    @property
+    def reason(self) -> str:
+        """The limits."""
+        upper = "" if self.most is None else f" or more than {self.most}"
+        return f"sessions of fewer than {self.least}{upper} clicks"
+
+    def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The sessions within the limits."""
+        clicks = pl.col(CLICK).count().over(SESSION)
+        return frame.filter(clicks.is_between(self.least, self.most or len(frame)))
+
+
+def apply_filters(frame: pl.DataFrame, filters: Sequence[Filter]) -> tuple[pl.DataFrame, list[Record]]:
+    """The frame after all ``filters`` in order, and what each did."""
+    records = []
+    for rule in filters:
+        before = Counts.of(frame)
+        frame = rule.apply(frame)
+        records.append(Record(rule.name, rule.reason, before, Counts.of(frame)))
+    return frame, records
+
+
+def _only(frame: pl.DataFrame, items: pl.Series) -> pl.DataFrame:
+    """The frame with only ``items`` in its slates, without slates that become empty and clicks on others."""
+    known = items.implode()
+    kept = pl.col(SLATE).list.eval(pl.element().filter(pl.element().is_in(known)))
+    frame = frame.with_columns(kept)
+    return frame.filter(pl.col(SLATE).list.len() > 0, pl.col(CLICK).is_null() | pl.col(CLICK).is_in(known))

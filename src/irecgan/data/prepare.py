@@ -1,0 +1,98 @@
+"""From raw files to a validated, filtered and split log."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from irecgan.data.catalogue import Catalogue
+from irecgan.data.filters import ClickOutsideSlate, Counts, Filter, Record, RepeatsInSlate, apply_filters
+from irecgan.data.location import REPORT
+from irecgan.data.log import SessionLog
+from irecgan.data.sources.interface import Raw
+from irecgan.data.sources.registry import SOURCES
+from irecgan.data.splits import SPLITS, split_log
+from irecgan.data.validation import validated
+from irecgan.errors import UserError
+from irecgan.files import atomic_directory, refuse_existing, write_json
+from irecgan.seeding import Streams
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What came of a preparation: every row read is accounted for."""
+
+    source: str
+    files: tuple[str, ...]
+    split: str
+    seed: int
+    raw: Raw
+    records: tuple[Record, ...]
+    parts: dict[str, Counts]
+    catalogue: int  # items shown in the train part: those that a training will know
+
+    def to_json(self) -> dict[str, Any]:
+        """The contents of ``prepare.json``."""
+        return {
+            "source": self.source,
+            "files": list(self.files),
+            "split": self.split,
+            "seed": self.seed,
+            "rows": {"read": self.raw.rows, "steps": len(self.raw.frame), "left_out": self.raw.left_out},
+            "filters": [record.to_json() for record in self.records],
+            "parts": {name: asdict(counts) for name, counts in self.parts.items()},
+            "catalogue": self.catalogue,
+        }
+
+
+def prepare(
+    source: str,
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    split: str = "random",
+    seed: int = 0,
+    filters: Sequence[Filter] = (),
+) -> Preparation:
+    """Read, validate, filter and split a log into the new directory ``out``.
+
+    Writes ``train.parquet``, ``validation.parquet``, ``test.parquet``, ``items.parquet`` (the items shown in
+    the train part) and ``prepare.json``. Repeats in slates and clicks outside them are always filtered;
+    ``filters`` come after.
+
+    Raises:
+        UserError: an unknown source or split, unreadable files, a broken rule, or nothing left.
+
+    """
+    if source not in SOURCES:
+        raise UserError(f"source {source!r}: no such source; expected one of {', '.join(SOURCES)}")
+    if split not in SPLITS:
+        raise UserError(f"--split {split}: no such split; expected one of {', '.join(SPLITS)}")
+    refuse_existing(out)
+    streams, name = Streams(seed), str(paths[0])
+    raw = SOURCES[source](paths, streams.child("source"))
+    if raw.frame.is_empty():
+        raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
+    frame, records = apply_filters(
+        validated(raw.frame, name, mendable=True), (RepeatsInSlate(), ClickOutsideSlate(), *filters)
+    )
+    if frame.is_empty():
+        raise UserError(f"{name}: no row is left after filtering; read {len(raw.frame)} steps")
+    parts = split_log(SessionLog.from_frame(frame, name), split, streams)
+    catalogue = Catalogue.from_log(parts["train"])
+    report = Preparation(
+        source=source,
+        files=tuple(path.name for path in paths),
+        split=split,
+        seed=seed,
+        raw=raw,
+        records=tuple(records),
+        parts={part: Counts.of(log.frame) for part, log in parts.items()},
+        catalogue=len(catalogue),
+    )
+    with atomic_directory(out) as directory:
+        for part, log in parts.items():
+            log.write(directory / f"{part}.parquet")
+        catalogue.write(directory / "items.parquet")
+        write_json(directory / REPORT, report.to_json())
+    return report

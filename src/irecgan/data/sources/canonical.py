@@ -1,0 +1,21 @@
+"""The canonical log itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from irecgan.data.reading import read_frame
+from irecgan.data.sources.interface import Raw
+from irecgan.errors import UserError
+from irecgan.seeding import Streams
+
+
+def read_log(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG001
+    """Parquet, CSV or JSON lines; several files are put one after the other."""
+    frames = [read_frame(path) for path in paths]
+    try:
+        frame = pl.concat(frames, how="diagonal_relaxed")
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{paths[0]}: does not fit together with the other files ({error})") from None
+    return Raw(frame, len(frame))

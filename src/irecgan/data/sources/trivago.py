@@ -1,0 +1,93 @@
+"""Hotel lists and clickouts of the RecSys Challenge 2019 (trivago)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from irecgan.data.columns import CLICK, LAST_EVENT, REWARD, SESSION, SLATE, STEP, TIMESTAMP, USER
+from irecgan.data.sources.interface import Raw
+from irecgan.data.sources.text import LINE, read_lines
+from irecgan.errors import UserError
+from irecgan.seeding import Streams
+
+_CLICKOUT = "clickout item"
+_LEAST_FIELDS = 12
+# A raw row holds an unquoted comma in its city: these are counted from the front, the others from the back.
+_FRONT = {USER: 0, SESSION: 1, TIMESTAMP: 2, STEP: 3, "action_type": 4, CLICK: 5}
+_BACK = {"impressions": -2}
+
+
+def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG001
+    """A step is a clickout with its list, with reward 1: the clickout is the event that is paid for.
+
+    Reads the raw files of the challenge (``train.csv``, ``test.csv``) and mars-gym's
+    ``interaction_dataset.csv``. Other actions show no list and are left out, as are clickouts whose item
+    is withheld; both are counted.
+    """
+    raw = pl.concat([_read(path) for path in paths])
+    raw = raw.with_columns(pl.col(TIMESTAMP).max().over(SESSION).alias(LAST_EVENT), order=pl.int_range(pl.len()))
+    clickouts = raw.filter(pl.col("action_type") == _CLICKOUT)
+    listed = clickouts.filter(pl.col(SLATE).list.len() > 0)
+    known = listed.filter(pl.col(CLICK).is_not_null())
+    known = known.with_columns(pl.col("order").min().over(SESSION).alias("first"))
+    frame = known.sort("first", TIMESTAMP, STEP, maintain_order=True).with_columns(
+        pl.int_range(pl.len()).over(SESSION).alias(STEP), pl.lit(1.0).alias(REWARD)
+    )
+    left_out = {
+        "not a clickout": len(raw) - len(clickouts),
+        "clickout without a list": len(clickouts) - len(listed),
+        "clicked item withheld": len(listed) - len(known),
+    }
+    return Raw(frame.drop("action_type", "order", "first"), len(raw), left_out)
+
+
+def _read(path: Path) -> pl.DataFrame:
+    lines = read_lines(path)
+    head = lines[LINE][0].split(",")
+    if "reference" in head and "impressions" in head:
+        frame = _raw(path, lines[1:])
+    elif {"item_id", "impressions", "action_type"} <= set(head):
+        frame = _mars_gym(path)
+    else:
+        raise UserError(f"{path}: row 1: found header {','.join(head)[:60]!r}; expected a trivago 2019 file")
+    times = frame[TIMESTAMP].cast(pl.Int64, strict=False)
+    if times.has_nulls():
+        raise UserError(f"{path}: column {TIMESTAMP}: found a value that is no integer; expected Unix seconds")
+    return frame.with_columns(times)
+
+
+def _raw(path: Path, lines: pl.DataFrame) -> pl.DataFrame:
+    lines = lines.with_columns(fields=pl.col(LINE).str.split(","))
+    wrong = lines.filter(pl.col("fields").list.len() < _LEAST_FIELDS)
+    if len(wrong):
+        found = len(wrong["fields"][0])
+        raise UserError(f"{path}: row {wrong['number'][0]}: found {found} fields; expected at least {_LEAST_FIELDS}")
+    columns = [pl.col("fields").list.get(i).alias(name) for name, i in (_FRONT | _BACK).items()]
+    frame = lines.select(columns)
+    return frame.select(
+        USER,
+        SESSION,
+        TIMESTAMP,
+        pl.col(STEP).cast(pl.Int64, strict=False),
+        "action_type",
+        pl.when(pl.col(CLICK) != "").then(pl.col(CLICK)).alias(CLICK),
+        pl.when(pl.col("impressions") != "").then(pl.col("impressions").str.split("|")).alias(SLATE),
+    )
+
+
+def _mars_gym(path: Path) -> pl.DataFrame:
+    try:
+        frame = pl.read_csv(path, infer_schema=False)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error})") from None
+    items = pl.col("impressions").str.extract_all(r"'[^']*'").list.eval(pl.element().str.strip_chars("'"))
+    return frame.select(
+        USER,
+        SESSION,
+        TIMESTAMP,
+        pl.int_range(pl.len()).alias(STEP),
+        "action_type",
+        pl.col("item_id").alias(CLICK),
+        items.alias(SLATE),
+    )

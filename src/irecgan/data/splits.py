@@ -1,0 +1,67 @@
+"""Splits of a session log into train, validation and test parts: 80, 10 and 10 % of the sessions."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from irecgan.data.columns import LAST_EVENT, SESSION, TIMESTAMP, USER
+from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+from irecgan.seeding import Streams
+
+PARTS = ("train", "validation", "test")
+_CUTS = (0.8, 0.9)
+
+Split = Callable[[SessionLog, Streams], pl.Series]
+"""The values of SESSION or USER in the order in which they are cut into parts."""
+
+
+def split_log(log: SessionLog, kind: str, streams: Streams) -> dict[str, SessionLog]:
+    """The parts of ``log`` by the names of PARTS.
+
+    ``random``: sessions shuffled. ``time``: by the time of a session's last event, the latest are the
+    test part; ties in the order of the log. ``user``: users shuffled, all sessions of one in one part.
+    Raises UserError when the log has no column for the split, or too few sessions or users.
+    """
+    column = USER if kind == "user" else SESSION
+    order = SPLITS[kind](log, streams)
+    first, second = (int(cut * len(order)) for cut in _CUTS)
+    bounds = ((0, first), (first, second), (second, len(order)))
+    if any(start == end for start, end in bounds):
+        raise UserError(f"{log.name}: has {len(order)} {column} values after filtering; expected at least 10 to split")
+    return {
+        part: SessionLog(log.frame.filter(pl.col(column).is_in(order[start:end].implode())), f"{log.name} ({part})")
+        for part, (start, end) in zip(PARTS, bounds, strict=True)
+    }
+
+
+def _random(log: SessionLog, streams: Streams) -> pl.Series:
+    return _shuffled(log.frame[SESSION].unique(maintain_order=True), streams)
+
+
+def _time(log: SessionLog, streams: Streams) -> pl.Series:  # noqa: ARG001
+    column = LAST_EVENT if LAST_EVENT in log.frame.columns else TIMESTAMP
+    if column not in log.frame.columns:
+        raise UserError(f"{log.name}: missing column {TIMESTAMP}; it is needed to split by time")
+    if log.frame[column].has_nulls():
+        raise UserError(f"{log.name}: column {column}: found an empty value; expected a time on every row")
+    last = log.frame.group_by(SESSION, maintain_order=True).agg(pl.col(column).max())
+    return last.sort(column, maintain_order=True)[SESSION]
+
+
+def _user(log: SessionLog, streams: Streams) -> pl.Series:
+    if USER not in log.frame.columns:
+        raise UserError(f"{log.name}: missing column {USER}; it is needed to split by user")
+    if log.frame[USER].has_nulls():
+        raise UserError(f"{log.name}: column {USER}: found an empty value; expected a user on every row")
+    per_session = log.frame.group_by(SESSION).agg(pl.col(USER).n_unique().alias("users"))
+    if (per_session["users"] > 1).any():
+        raise UserError(f"{log.name}: column {USER}: found a session of several users; expected one user a session")
+    return _shuffled(log.frame[USER].unique(maintain_order=True), streams)
+
+
+def _shuffled(values: pl.Series, streams: Streams) -> pl.Series:
+    return values.gather(streams.numpy("split").permutation(len(values)))
+
+
+SPLITS: dict[str, Split] = {"random": _random, "time": _time, "user": _user}
