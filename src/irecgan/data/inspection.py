@@ -104,10 +104,10 @@ def _problems(log: SessionLog, counts: Counts, clicked_items: int) -> list[str]:
     single = frame.group_by(SESSION).len()["len"].eq(1).sum()
     if single > counts.sessions / 2:
         found.append(f"{single} of {counts.sessions} sessions have one step: little can be learnt from history")
-    sizes = frame[SLATE].list.len()
-    if sizes.n_unique() > 1:
+    sizes = Spread.of(frame[SLATE].list.len())
+    if sizes.least < sizes.most:
         found.append(
-            f"slate sizes differ ({sizes.min()} to {sizes.max()}): the median is shown, unless slate_size is set"
+            f"slates have {sizes.least} to {sizes.most} items: a policy shows the median, if not told otherwise"
         )
     if clicked_items < counts.items:
         found.append(f"{counts.items - clicked_items} of {counts.items} items shown are never clicked")
