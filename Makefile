@@ -14,6 +14,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n auto
 
+demo: $(VENV)/.installed
+	rm -rf demo-output
+	$(BIN)/irecgan demo --out demo-output
+
 check: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -21,4 +25,4 @@ check: $(VENV)/.installed
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache demo-output

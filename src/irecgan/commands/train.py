@@ -8,7 +8,7 @@ from typing import Any
 from irecgan.commands.interface import Output
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
-from irecgan.training.config import TrainingConfig
+from irecgan.training.config import PRESETS, TrainingConfig
 from irecgan.training.metrics import read_metrics
 from irecgan.training.recipes import RECIPES, find_recipe
 from irecgan.training.train import train
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="RUN", help="the run directory to make")
     add("--validation", type=Path, metavar="LOG", help="sessions to stop by (default: a tenth of LOG)")
     add("--seed", type=int, default=0, metavar="S", help="of all that is random (default: 0)")
+    add("--preset", default="paper", metavar="|".join(PRESETS), help="settings to start from (default: paper)")
     add(
         "--set",
         action="append",
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> Output:
     """Train, and say what came of it."""
     begin = time.perf_counter()
     find_recipe(args.recipe)
-    config = TrainingConfig.parse(args.settings)
+    config = TrainingConfig.parse(args.settings, args.preset)
     prepared = find_prepared(args.log)
     log, validation = args.log, args.validation
     if prepared is not None:

@@ -15,6 +15,13 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "small": {"units": 128, "agent_learning_rate": 1e-3},  # catalogues of hundreds of items, seconds to minutes
+}
+"""Settings that go well together, as differences from the defaults."""
+
+
 class TrainingConfig(BaseModel):
     """Everything that shapes a training besides the recipe, the log and the seed."""
 
@@ -59,15 +66,17 @@ class TrainingConfig(BaseModel):
         return Size(items, self.embedding, self.units, self.layers, self.cell)
 
     @classmethod
-    def parse(cls, settings: Sequence[str]) -> "TrainingConfig":
-        """Settings given as ``key=value``.
+    def parse(cls, settings: Sequence[str], preset: str = "paper") -> "TrainingConfig":
+        """Settings given as ``key=value``, which go before those of a preset of PRESETS.
 
         >>> TrainingConfig.parse(["units=64", "slate_size=none"]).units
         64
 
         Raises UserError that names the key, the value found and what is expected.
         """
-        values: dict[str, Any] = {}
+        if preset not in PRESETS:
+            raise UserError(f"--preset {preset}: no such preset; expected one of {', '.join(PRESETS)}")
+        values = dict(PRESETS[preset])
         for setting in settings:
             key, equals, value = setting.partition("=")
             if not equals:

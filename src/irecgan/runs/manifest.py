@@ -1,0 +1,63 @@
+"""``run.json``: what a run directory holds and how it came about."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from irecgan.errors import UserError
+from irecgan.files import read_json, write_json
+from irecgan.models.recurrent import Size
+from irecgan.models.rewards import RewardLaw
+from irecgan.models.user import Stop
+
+FORMAT = 1
+MANIFEST = "run.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Origin(_Record):
+    """What decides every weight of a run: two runs of one origin are equal bit for bit on one machine."""
+
+    recipe: str
+    seed: int
+    settings: dict[str, Any]
+    log: str  # digest of the encoded sessions
+
+
+class Manifest(_Record):
+    """The contents of ``run.json``, which is written last: a directory without it is no run."""
+
+    format: int
+    irecgan: str  # the version that wrote it
+    origin: Origin
+    deploys: Literal["user", "agent"]
+    size: Size
+    stop: Stop
+    reward_law: RewardLaw
+    slate_size: int
+    final_slates: bool
+    files: dict[str, str]  # name -> sha256
+
+    def write(self, directory: Path) -> None:
+        """Write ``run.json``."""
+        write_json(directory / MANIFEST, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, directory: Path) -> "Manifest":
+        """Read ``run.json``; UserError when it is missing, damaged or of another format."""
+        path = directory / MANIFEST
+        if not path.exists():
+            raise UserError(f"{directory}: not a run: it has no {MANIFEST}; expected the --out of a finished training")
+        fields = read_json(path)
+        found = fields.get("format") if isinstance(fields, dict) else None
+        if found != FORMAT:
+            raise UserError(f"{path}: found format {found!r}; this version of irecgan reads format {FORMAT}")
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

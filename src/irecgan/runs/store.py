@@ -1,0 +1,105 @@
+"""Writing and reading run directories."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import irecgan
+from irecgan.data.catalogue import Catalogue
+from irecgan.data.columns import ITEM
+from irecgan.data.reading import read_frame, write_frame
+from irecgan.errors import UserError
+from irecgan.files import atomic_path
+from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
+from irecgan.models.recurrent import Size
+from irecgan.models.rewards import RewardLaw
+from irecgan.models.user import Stop
+from irecgan.runs.manifest import FORMAT, Manifest, Origin
+
+ITEMS = "items.parquet"
+_POPULARITY = ("popularity_first", "popularity_later")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training."""
+
+    deploys: Literal["user", "agent"]
+    networks: Mapping[ModelName, Network]  # those that learned
+    catalogue: Catalogue
+    popularity: Tensor  # (2, n) float32, return-weighted click counts: at t = 0, and later
+    slate_size: int
+    final_slates: bool  # whether every session of its log shows the slate at which its user left
+
+
+def save_run(directory: Path, run: Run, origin: Origin, size: Size, stop: Stop, reward_law: RewardLaw) -> None:
+    """Write ``run`` into ``directory``, ``run.json`` last."""
+    columns = dict(zip(_POPULARITY, map(pl.Series, run.popularity.numpy()), strict=True))
+    write_frame(pl.DataFrame({ITEM: run.catalogue.items, **columns}), directory / ITEMS)
+    names = [ITEMS]
+    for name, network in run.networks.items():
+        names.append(f"{name}.safetensors")
+        with atomic_path(directory / names[-1]) as temporary:
+            save_file(network.state_dict(), temporary)
+    Manifest(
+        format=FORMAT,
+        irecgan=irecgan.__version__,
+        origin=origin,
+        deploys=run.deploys,
+        size=size,
+        stop=stop,
+        reward_law=reward_law,
+        slate_size=run.slate_size,
+        final_slates=run.final_slates,
+        files={name: _digest(directory / name) for name in names},
+    ).write(directory)
+
+
+def load_run(directory: Path) -> Run:
+    """Read a run directory.
+
+    Raises UserError when it is not a run, is of another format, or a file is missing or altered.
+    """
+    manifest = Manifest.read(directory)
+    for name, digest in manifest.files.items():
+        path = directory / name
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; run.json says that it belongs to the run")
+        if _digest(path) != digest:
+            raise UserError(f"{path}: found contents that differ from those that run.json was written for")
+    frame = read_frame(directory / ITEMS)
+    popularity = torch.stack([torch.from_numpy(frame[c].to_numpy(writable=True)) for c in _POPULARITY])
+    networks: dict[ModelName, Network] = {}
+    for name in NETWORKS:
+        if f"{name}.safetensors" in manifest.files:
+            networks[name] = _load_network(directory / f"{name}.safetensors", name, manifest)
+    return Run(
+        deploys=manifest.deploys,
+        networks=networks,
+        catalogue=Catalogue(frame[ITEM]),
+        popularity=popularity,
+        slate_size=manifest.slate_size,
+        final_slates=manifest.final_slates,
+    )
+
+
+def _load_network(path: Path, name: ModelName, manifest: Manifest) -> Network:
+    network = blank_network(name, manifest.size, manifest.stop, manifest.reward_law)
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path}: not the weights of this run ({error})") from None
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

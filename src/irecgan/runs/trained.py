@@ -1,0 +1,132 @@
+"""A trained policy: what a user asks for slates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from irecgan.data.batch import SessionBatch
+from irecgan.data.catalogue import Catalogue, ItemId
+from irecgan.errors import UserError
+from irecgan.models.agent import Agent
+from irecgan.models.user import RecurrentUserModel
+from irecgan.policies.interface import Policy, Ranker
+from irecgan.policies.ranking import RankingPolicy, UserRanker
+from irecgan.policies.translated import Translated
+from irecgan.runs.store import Run, load_run
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Items, best first, each with the chance that the policy would draw it first, Eq. (4)."""
+
+    items: list[ItemId]
+    probabilities: list[float]
+
+
+class TrainedPolicy:
+    """A policy with its catalogue. Item ids are those of the log it was trained on.
+
+    Attributes:
+        name: the name of its run directory.
+        catalogue: the items it can show.
+        slate_size: items in a slate, unless asked for another number.
+        final_slates: whether its log shows the slates at which users left.
+        popularity: (2, n) return-weighted click counts in its log, at t = 0 and later.
+        ranker: scores the catalogue, by item index.
+
+    """
+
+    def __init__(self, run: Run, name: str) -> None:
+        self.name = name
+        self.catalogue: Catalogue = run.catalogue
+        self.slate_size = run.slate_size
+        self.final_slates = run.final_slates
+        self.popularity = run.popularity
+        network = run.networks[run.deploys]
+        if not isinstance(network, Agent | RecurrentUserModel):
+            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
+        self._network = network
+        self.ranker: Ranker[Any] = network if isinstance(network, Agent) else UserRanker(network)
+
+    @torch.no_grad()
+    def recommend(self, history: Sequence[ItemId] = (), k: int | None = None) -> Recommendation:
+        """The best ``k`` items after the clicks ``history`` (oldest first).
+
+        An item of the history that is not in the catalogue counts as a click on an unknown item. Fewer
+        than ``k`` items come back when the catalogue is smaller. Equal scores: in catalogue order.
+        Raises UserError when ``k`` is below 1.
+        """
+        k = self.slate_size if k is None else k
+        if k < 1:
+            raise UserError(f"k: found {k}, expected at least 1")
+        probability = self._scores(history).softmax(0)
+        best = probability.argsort(descending=True, stable=True)[:k]
+        return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
+
+    @torch.no_grad()
+    def rerank(self, history: Sequence[ItemId], candidates: Sequence[ItemId]) -> Recommendation:
+        """All ``candidates``, best first, with chances among the candidates.
+
+        Candidates that are not in the catalogue come last, in the order given, with probability 0.
+        Equal scores: in the order given. Raises UserError for no candidate or one given twice.
+        """
+        ids = list(candidates)
+        if not ids:
+            raise UserError("candidates: found none, expected at least one item")
+        if len({str(item) for item in ids}) < len(ids):
+            twice = next(item for i, item in enumerate(ids) if str(item) in map(str, ids[:i]))
+            raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
+        index = self.catalogue.index_any(ids)
+        scores = self._with_unknown(self._scores(history)[None])[0, index]
+        known = index < len(self.catalogue)
+        probability = scores.softmax(0) if bool(known.any()) else torch.zeros(len(ids))
+        order = scores.argsort(descending=True, stable=True)
+        return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
+
+    @torch.no_grad()
+    def score_slates(self, batch: SessionBatch) -> Tensor:
+        """Scores of the items shown at the M real steps of ``batch``, in row-major order. (M, K)
+
+        -inf for items that are not in the catalogue, and where nothing is shown.
+        """
+        known = batch.slate[batch.real] < len(self.catalogue)
+        return self._network.score_slates(batch).masked_fill(~known, -torch.inf)
+
+    def in_world(
+        self, items: int, *, slate_size: int, sampled: bool = False, ranker: Ranker[Any] | None = None
+    ) -> Policy[Any]:
+        """This policy in a world whose items are 0 .. ``items`` - 1, which are the ids of its catalogue.
+
+        ``ranker``: another one over the same catalogue in its place. Raises UserError when an id of the
+        catalogue is no item of the world, or too few are known.
+        """
+        ids = self.catalogue.items
+        strange = ids if not ids.dtype.is_integer() else ids.filter((ids < 0) | (ids >= items))
+        if len(strange):
+            raise UserError(f"{self.name}: its item {strange[0]!r} is not one of the world's, 0 .. {items - 1}")
+        if slate_size > len(ids):
+            raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
+        policy = RankingPolicy(ranker or self.ranker, slate_size, sampled=sampled)
+        return Translated(policy, torch.from_numpy(ids.to_numpy(writable=True)), items)
+
+    def _scores(self, history: Sequence[ItemId]) -> Tensor:
+        """Scores of the catalogue after ``history``. (n,)"""
+        state = self.ranker.start(1)
+        for click in self.catalogue.index_any(list(history)):
+            state = self.ranker.advance(state, click[None])
+        scores: Tensor = self.ranker.scores(state)[0]
+        return scores
+
+    def _with_unknown(self, scores: Tensor) -> Tensor:
+        """A last column for items that are not in the catalogue. (B, n) -> (B, n + 1)"""
+        return torch.nn.functional.pad(scores, (0, 1), value=-torch.inf)
+
+
+def load_policy(directory: Path | str) -> TrainedPolicy:
+    """The policy of a run directory. Raises UserError when it is not a whole run of this version."""
+    path = Path(directory)
+    return TrainedPolicy(load_run(path), path.resolve().name)

@@ -1,0 +1,157 @@
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+import irecgan
+from irecgan.data.catalogue import Catalogue
+from irecgan.data.encode import encode
+from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+from irecgan.policies.ranking import top_slate
+from irecgan.rollout import rollout
+from irecgan.runs.trained import TrainedPolicy, load_policy
+from small_logs import TINY, small_log, small_world
+
+WORDS = ["ant", "bee", "cat", "dog"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "mine"
+    irecgan.train(small_log(), recipe="irecgan", out=out, settings=TINY)
+    return out
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> TrainedPolicy:
+    slates = [["ant", "bee"], ["cat", "bee", "dog"]] * 10
+    frame = pl.DataFrame({"session_id": range(20), "step": [0] * 20, "slate": slates, "click": ["ant", "dog"] * 10})
+    out = tmp_path_factory.mktemp("runs") / "words"
+    return irecgan.train(SessionLog.from_frame(frame), recipe="lstm", out=out, settings=TINY)
+
+
+def test_a_loaded_policy_recommends_what_the_trained_one_did(tmp_path: Path) -> None:
+    trained = irecgan.train(small_log(), recipe="pg", out=tmp_path / "run", settings=TINY)
+    loaded = load_policy(tmp_path / "run")
+    assert trained.recommend([1, 2], 5) == loaded.recommend([1, 2], 5)
+
+
+def test_recommend_is_the_top_of_the_agent(run: Path) -> None:
+    policy = load_policy(run)
+    state = policy.ranker.start(1)
+    state = policy.ranker.advance(state, policy.catalogue.index([4]))
+    best = top_slate(policy.ranker.scores(state), 3)[0]
+    answer = policy.recommend([4], 3)
+    assert answer.items == policy.catalogue.ids_of(best)
+    assert answer.probabilities == sorted(answer.probabilities, reverse=True)
+    assert sum(policy.recommend([4], 99).probabilities) == pytest.approx(1, abs=1e-5)
+    assert len(policy.recommend([4], 99).items) == len(policy.catalogue)
+
+
+def test_ids_are_those_of_the_log(words: TrainedPolicy) -> None:
+    assert sorted(map(str, words.recommend(["ant"], 9).items)) == WORDS
+
+
+def test_unknown_items_in_the_history_are_clicks_on_an_unknown_item(words: TrainedPolicy) -> None:
+    assert words.recommend(["yak"]) == words.recommend(["emu"])
+    assert words.recommend(["yak"]) != words.recommend([])
+
+
+def test_unknown_candidates_come_last_in_the_order_given(words: TrainedPolicy) -> None:
+    answer = words.rerank(["ant"], ["yak", "dog", "emu", "ant"])
+    assert answer.items[2:] == ["yak", "emu"]
+    assert answer.probabilities[2:] == [0, 0]
+    assert sum(answer.probabilities) == pytest.approx(1)
+    assert words.rerank([], ["yak", "emu"]).items == ["yak", "emu"]
+
+
+@pytest.mark.parametrize("candidates", [[], ["ant", "bee", "ant"]])
+def test_wrong_candidates_are_named(words: TrainedPolicy, candidates: list[str]) -> None:
+    with pytest.raises(UserError, match="candidates"):
+        words.rerank([], candidates)
+    with pytest.raises(UserError, match="k: found 0"):
+        words.recommend([], 0)
+
+
+def test_numbers_may_be_written_as_text(run: Path) -> None:
+    policy = load_policy(run)
+    assert policy.recommend(["1", "2"]) == policy.recommend([1, 2])
+    assert policy.recommend(["01"]) == policy.recommend(["no such item"])
+
+
+def test_rerank_and_score_slates_agree(run: Path) -> None:
+    policy, log = load_policy(run), small_log(sessions=5, seed=3)
+    sessions = encode(log, policy.catalogue)
+    batch = sessions.batch(torch.arange(1))
+    scores = policy.score_slates(batch)
+    t = int(batch.clicked.sum()) - 1
+    history = policy.catalogue.ids_of(batch.click[0, :t])
+    candidates = policy.catalogue.ids_of(batch.slate[0, t])
+    by_score = [candidates[i] for i in scores[t].argsort(descending=True).tolist()]
+    assert policy.rerank(history, candidates).items == by_score
+
+
+def test_it_plays_in_the_world_it_learned_from(run: Path) -> None:
+    world = small_world()
+    policy = load_policy(run).in_world(world.catalogue_size, slate_size=world.slate_size)
+    batch = rollout(policy, world, 200, max_length=50, generator=torch.Generator().manual_seed(0))
+    assert batch.clicked.any()
+
+
+def test_a_subset_of_the_world_is_shown_by_the_worlds_numbers(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"session_id": range(9), "step": [0] * 9, "slate": [[7, 3, 5]] * 9, "click": [5] * 9})
+    policy = irecgan.train(SessionLog.from_frame(frame), recipe="pg", out=tmp_path / "run", settings=TINY)
+    here = policy.in_world(8, slate_size=2)
+    slate = here.propose(here.start(4), None, torch.Generator())
+    assert set(slate.flatten().tolist()) <= {3, 5, 7}
+    here.advance(here.start(4), slate, torch.tensor([0, 3, 5, 7]))
+    with pytest.raises(UserError, match="slates of 4"):
+        policy.in_world(8, slate_size=4)
+    with pytest.raises(UserError, match="0 .. 6"):
+        policy.in_world(7, slate_size=2)
+
+
+def test_words_are_no_items_of_a_world(words: TrainedPolicy) -> None:
+    with pytest.raises(UserError, match="'ant'"):
+        words.in_world(8, slate_size=2)
+
+
+def damaged(run: Path, to: Path) -> Path:
+    to.mkdir()
+    for path in run.iterdir():
+        if path.is_file():
+            (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+def test_a_run_of_another_format_is_refused(run: Path, tmp_path: Path) -> None:
+    copy = damaged(run, tmp_path / "copy")
+    fields = json.loads((copy / "run.json").read_text())
+    for change in ({"format": 99}, {"format": None}, {"deploys": "nobody"}, {"surprise": 1}):
+        (copy / "run.json").write_text(json.dumps({**fields, **change}))
+        with pytest.raises(UserError, match="run.json"):
+            load_policy(copy)
+    (copy / "run.json").write_text("{")
+    with pytest.raises(UserError, match="line 1"):
+        load_policy(copy)
+
+
+def test_a_run_with_a_missing_or_altered_file_is_refused(run: Path, tmp_path: Path) -> None:
+    copy = damaged(run, tmp_path / "copy")
+    weights = copy / "agent.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(UserError, match="agent.safetensors: found contents that differ"):
+        load_policy(copy)
+    weights.unlink()
+    with pytest.raises(UserError, match="agent.safetensors: no such file"):
+        load_policy(copy)
+    with pytest.raises(UserError, match="not a run"):
+        load_policy(tmp_path)
+
+
+def test_the_catalogue_of_a_run_is_that_of_its_log(run: Path) -> None:
+    assert load_policy(run).catalogue.items.to_list() == Catalogue.from_log(small_log()).items.to_list()
