@@ -110,7 +110,7 @@ def test_a_subset_of_the_world_is_shown_by_the_worlds_numbers(tmp_path: Path) ->
     here.advance(here.start(4), slate, torch.tensor([0, 3, 5, 7]))
     with pytest.raises(UserError, match="slates of 4"):
         policy.in_world(8, slate_size=4)
-    with pytest.raises(UserError, match="0 .. 6"):
+    with pytest.raises(UserError, match=r"0 \.\. 6"):
         policy.in_world(7, slate_size=2)
 
 
@@ -132,7 +132,7 @@ def test_a_run_of_another_format_is_refused(run: Path, tmp_path: Path) -> None:
     fields = json.loads((copy / "run.json").read_text())
     for change in ({"format": 99}, {"format": None}, {"deploys": "nobody"}, {"surprise": 1}):
         (copy / "run.json").write_text(json.dumps({**fields, **change}))
-        with pytest.raises(UserError, match="run.json"):
+        with pytest.raises(UserError, match=r"run\.json"):
             load_policy(copy)
     (copy / "run.json").write_text("{")
     with pytest.raises(UserError, match="line 1"):
@@ -144,10 +144,10 @@ def test_a_run_with_a_missing_or_altered_file_is_refused(run: Path, tmp_path: Pa
     weights = copy / "agent.safetensors"
     good = weights.read_bytes()
     weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    with pytest.raises(UserError, match="agent.safetensors: found contents that differ"):
+    with pytest.raises(UserError, match=r"agent\.safetensors: found contents that differ"):
         load_policy(copy)
     weights.unlink()
-    with pytest.raises(UserError, match="agent.safetensors: no such file"):
+    with pytest.raises(UserError, match=r"agent\.safetensors: no such file"):
         load_policy(copy)
     with pytest.raises(UserError, match="not a run"):
         load_policy(tmp_path)

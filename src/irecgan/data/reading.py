@@ -1,5 +1,6 @@
 """Files of a session log as raw frames: formats and compression, no rules."""
 
+import errno
 from pathlib import Path
 
 import polars as pl
@@ -41,12 +42,19 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
         raise UserError(f"{path}: found suffix {path.suffix}; expected .parquet, .csv or .jsonl to write")
     with atomic_path(path) as temporary:
         if kind == "Parquet":
-            frame.write_parquet(temporary)
+            _write_parquet(frame, temporary, path)
         elif kind == "CSV":
             lists = pl.selectors.by_dtype(pl.List(pl.Int64), pl.List(pl.String))
             frame.with_columns(lists.cast(pl.List(pl.String)).list.join(" ")).write_csv(temporary)
         else:
             frame.write_ndjson(temporary)
+
+
+def _write_parquet(frame: pl.DataFrame, temporary: Path, path: Path) -> None:
+    try:
+        frame.write_parquet(temporary)
+    except pl.exceptions.ComputeError as error:  # how polars reports a full disk here
+        raise OSError(errno.EIO, f"cannot be written ({error})", str(path)) from None
 
 
 def _read_directory(path: Path) -> pl.DataFrame:

@@ -28,7 +28,7 @@ def split_log(log: SessionLog, kind: str, streams: Streams) -> dict[str, Session
     first, second = (int(cut * len(order)) for cut in _CUTS)
     bounds = ((0, first), (first, second), (second, len(order)))
     if any(start == end for start, end in bounds):
-        raise UserError(f"{log.name}: has {len(order)} {column} values after filtering; expected at least 10 to split")
+        raise UserError(f"{log.name}: has {len(order)} {column} values after filtering; expected at least 6 to split")
     return {
         part: SessionLog(log.frame.filter(pl.col(column).is_in(order[start:end].implode())), f"{log.name} ({part})")
         for part, (start, end) in zip(PARTS, bounds, strict=True)

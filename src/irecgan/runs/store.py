@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 import irecgan
@@ -17,12 +17,12 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.columns import ITEM
 from irecgan.data.reading import read_frame, write_frame
 from irecgan.errors import UserError
-from irecgan.files import atomic_path
 from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import Stop
 from irecgan.runs.manifest import FORMAT, Manifest, Origin
+from irecgan.tensors import write_tensors
 
 ITEMS = "items.parquet"
 _POPULARITY = ("popularity_first", "popularity_later")
@@ -40,15 +40,14 @@ class Run:
     final_slates: bool  # whether every session of its log shows the slate at which its user left
 
 
-def save_run(directory: Path, run: Run, origin: Origin, size: Size, stop: Stop, reward_law: RewardLaw) -> None:
+def save_run(directory: Path, run: Run, origin: Origin, *, size: Size, stop: Stop, reward_law: RewardLaw) -> None:
     """Write ``run`` into ``directory``, ``run.json`` last."""
     columns = dict(zip(_POPULARITY, map(pl.Series, run.popularity.numpy()), strict=True))
     write_frame(pl.DataFrame({ITEM: run.catalogue.items, **columns}), directory / ITEMS)
     names = [ITEMS]
     for name, network in run.networks.items():
         names.append(f"{name}.safetensors")
-        with atomic_path(directory / names[-1]) as temporary:
-            save_file(network.state_dict(), temporary)
+        write_tensors(directory / names[-1], network.state_dict())
     Manifest(
         format=FORMAT,
         irecgan=irecgan.__version__,

@@ -99,7 +99,7 @@ class TrainedPolicy:
     def in_world(
         self, items: int, *, slate_size: int, sampled: bool = False, ranker: Ranker[Any] | None = None
     ) -> Policy[Any]:
-        """This policy in a world whose items are 0 .. ``items`` - 1, which are the ids of its catalogue.
+        """The policy in a world whose items are 0 .. ``items`` - 1, which are the ids of its catalogue.
 
         ``ranker``: another one over the same catalogue in its place. Raises UserError when an id of the
         catalogue is no item of the world, or too few are known.

@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from irecgan.errors import UserError
-from irecgan.files import atomic_path
+from irecgan.tensors import write_tensors
 from irecgan.training.lab import Lab
 
 
@@ -31,8 +30,7 @@ def save_checkpoint(path: Path, lab: Lab, progress: Progress) -> None:
     for name, learner in lab.learners.items():
         tensors |= {f"{name}/{k}": v for k, v in learner.state().items()}
     state = {k: v for k, v in asdict(_without_best(progress)).items() if k != "best"}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"progress": json.dumps(state)})
+    write_tensors(path, tensors, {"progress": json.dumps(state)})
 
 
 def load_checkpoint(path: Path, lab: Lab) -> Progress:

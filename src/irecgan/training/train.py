@@ -125,6 +125,6 @@ def _finish(directory: Path, recipe: Recipe, lab: Lab, catalogue: Catalogue, ori
         slate_size=lab.slate_size,
         final_slates=data.final_slates,
     )
-    save_run(directory, run, origin, config.size(data.items), config.stop, data.reward_law)
+    save_run(directory, run, origin, size=config.size(data.items), stop=config.stop, reward_law=data.reward_law)
     (directory / CHECKPOINT).unlink()
     (directory / BEGUN).unlink()

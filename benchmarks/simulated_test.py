@@ -1,0 +1,106 @@
+"""The simulated online test (7.1) over several worlds: what each recipe is worth under each logging policy.
+
+Every world has its own log of each policy and its own seed; all policies of a world meet the same draws.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import polars as pl
+import torch
+
+from irecgan.data.log import SessionLog
+from irecgan.evaluation.evaluate import OnlineEvaluation, evaluate
+from irecgan.files import write_json
+from irecgan.policies.interface import Policy
+from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.seeding import Streams
+from irecgan.simulation import CHUNK, session_frame, simulate
+from irecgan.training.config import TrainingConfig
+from irecgan.training.metrics import read_metrics
+from irecgan.training.train import train
+from irecgan.worlds.mdp import MDPWorld, draw_world
+
+
+def logged(world: MDPWorld, name: str, sessions: int, seed: int) -> SessionLog:
+    """A log of the policy called ``name``."""
+    policies: dict[str, Policy[Any]] = {
+        "random": RandomPolicy(world.catalogue_size, world.slate_size),
+        "max": MaxPolicy(world),
+        "mix": MixPolicy(world),
+    }
+    batches = simulate(policies[name], world, sessions, max_length=1_000, streams=Streams(seed).child("simulate"))
+    frames = [session_frame(batch, i * CHUNK) for i, batch in enumerate(batches)]
+    return SessionLog.from_frame(pl.concat(frames, how="diagonal"), name)
+
+
+def measured(args: argparse.Namespace, law: str, policy: str, seed: int) -> dict[str, Any]:
+    """Every recipe on one log, beside the references of its world."""
+    world = draw_world(law, seed=seed)
+    log = logged(world, policy, args.sessions, seed)
+    config = TrainingConfig.parse(args.settings, args.preset)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [Path(folder) / recipe for recipe in args.recipes.split(",")]
+        for run in runs:
+            train(log, recipe=run.name, out=run, seed=seed, settings=config)
+        found = evaluate(runs, world=world, baselines=True, sessions=args.evaluation_sessions, seed=seed)
+        lengths = [line for run in runs for line in read_metrics(run) if "generated/clicks" in line]
+    if not isinstance(found, OnlineEvaluation):
+        raise TypeError("an evaluation in a world is online")
+    return {
+        "law": law,
+        "log": policy,
+        "seed": seed,
+        "logged_clicks": float(log.frame["click"].count() / log.sessions),
+        "generated_clicks": lengths[0]["generated/clicks"] if lengths else None,
+        **found.to_json(),
+    }
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Means over seeds of the cumulative reward, in Markdown; the standard deviation over worlds beside it."""
+    names = list(results[0]["runs"])
+    lines = ["| world, log | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for law, log in dict.fromkeys((r["law"], r["log"]) for r in results):
+        cells = []
+        for name in names:
+            rewards = [
+                r["runs"][name]["cumulative_reward"]["mean"] for r in results if (r["law"], r["log"]) == (law, log)
+            ]
+            cells.append(f"{mean(rewards):.2f}" + (f" ± {stdev(rewards):.2f}" if len(rewards) > 1 else ""))
+        lines.append(f"| {law}, {log} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--laws", default="softmax", help="transition laws, with commas")
+    parser.add_argument("--logs", default="max,mix,random", help="logging policies, with commas")
+    parser.add_argument("--recipes", default="lstm,pg,irecgan", help="with commas")
+    parser.add_argument("--seeds", default="0,1,2", help="one world each, with commas")
+    parser.add_argument("--sessions", type=int, default=1_000, help="logged")
+    parser.add_argument("--evaluation-sessions", type=int, default=20_000, help="played per policy")
+    parser.add_argument("--preset", default="small")
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="a JSON file for all results")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    results = []
+    for law in args.laws.split(","):
+        for log in args.logs.split(","):
+            for seed in map(int, args.seeds.split(",")):
+                results.append(measured(args, law, log, seed))
+                rewards = {n: round(r["cumulative_reward"]["mean"], 2) for n, r in results[-1]["runs"].items()}
+                print(law, log, seed, json.dumps(rewards), flush=True)
+    if args.out:
+        write_json(args.out, results)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

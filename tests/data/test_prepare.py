@@ -1,0 +1,137 @@
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import irecgan
+from irecgan.data.filters import SessionLength
+from irecgan.data.inspection import inspect_log
+from irecgan.data.location import find_prepared
+from irecgan.data.log import SessionLog
+from irecgan.data.prepare import prepare
+from irecgan.errors import UserError
+
+SHARED = Path(irecgan.__file__).parents[3] / "shared" / "data"
+shared_data = [
+    pytest.mark.shared_data,
+    pytest.mark.skipif(not SHARED.is_dir(), reason="the research-only logs are not here"),
+]
+
+
+def csv(path: Path, sessions: int = 20) -> Path:
+    rows = [
+        f"{s},{t},{t + 10 * s},1 2 3 2,{'' if t == 2 else 9 if s == 4 else 1 + t},blue"
+        for s in range(sessions)
+        for t in range(3)
+    ]
+    path.write_text("session_id,step,timestamp,slate,click,colour\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_every_row_is_accounted_for(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare("log", [csv(tmp_path / "x.csv")], out, split="time", filters=[SessionLength(1)])
+    assert {path.name for path in out.iterdir()} == {
+        "train.parquet", "validation.parquet", "test.parquet", "items.parquet", "prepare.json",
+    }  # fmt: skip
+    report = json.loads((out / "prepare.json").read_text())
+    assert report["rows"] == {"read": 60, "steps": 60, "left_out": {}}
+    dropped = {record["filter"]: record["dropped"] for record in report["filters"]}
+    assert dropped["repeats-in-slate"]["shown"] == 60
+    assert dropped["click-outside-slate"]["steps"] == 2
+    assert dropped["session-length"]["steps"] == 1  # what is left of session 4 has no click
+    assert sum(part["steps"] for part in report["parts"].values()) == 57
+    for name, part in report["parts"].items():
+        log = SessionLog.read(out / f"{name}.parquet")
+        assert (log.sessions, log.steps) == (part["sessions"], part["steps"])
+        assert log.frame["colour"].unique().to_list() == ["blue"]
+
+
+def test_a_prepared_directory_is_known_by_its_report(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare("log", [csv(tmp_path / "x.csv")], out)
+    prepared = find_prepared(out)
+    assert prepared is not None
+    assert prepared.test == out / "test.parquet"
+    assert find_prepared(tmp_path) is None
+    (out / "test.parquet").unlink()
+    with pytest.raises(UserError, match=r"test\.parquet: no such file"):
+        find_prepared(out)
+
+
+@pytest.mark.parametrize(
+    ("source", "split", "rows", "message"),
+    [
+        ("nosuch", "random", None, "no such source; expected one of log, official"),
+        ("log", "sideways", None, "--split sideways"),
+        ("log", "user", None, "missing column user_id"),
+        ("log", "random", "1,0,0,1 2,x,red\n", "no row is left|at least"),
+        ("log", "random", "1,0,0,,1,red\n", "row 1: column slate"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_left(
+    source: str, split: str, rows: str | None, message: str, tmp_path: Path
+) -> None:
+    path = csv(tmp_path / "x.csv")
+    if rows is not None:
+        path.write_text("session_id,step,timestamp,slate,click,colour\n" + rows)
+    with pytest.raises(UserError, match=message):
+        prepare(source, [path], tmp_path / "out", split=split)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_an_existing_directory_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("precious")
+    with pytest.raises(UserError, match="exists already"):
+        prepare("log", [csv(tmp_path / "x.csv")], tmp_path / "out")
+
+
+def test_an_inspection_by_hand() -> None:
+    frame = pl.DataFrame(
+        {
+            "session_id": [1, 1, 1, 2],
+            "step": [0, 1, 2, 0],
+            "slate": [["a", "b"], ["b", "c"], ["a", "c", "d"], ["a", "b"]],
+            "click": ["b", None, "a", "b"],
+            "reward": [1.0, 0.0, 0.0, 0.0],
+        }
+    )
+    found = inspect_log(SessionLog.from_frame(frame))
+    assert (found.counts.sessions, found.counts.steps, found.counts.clicks, found.counts.items) == (2, 4, 3, 4)
+    assert (found.clicked_items, found.click_share, found.reward_share) == (2, 3 / 4, 1 / 3)
+    assert found.rank_share[:2] == pytest.approx([1 / 3, 2 / 3])
+    assert found.top_items == [("b", 2), ("a", 1)]
+    assert (found.session_clicks.mean, found.session_clicks.most, found.slate_size.most) == (1.5, 2, 3)
+    told = " ".join(found.problems)
+    assert "1 steps in mid-session" in told
+    assert "2 of 4 items shown are never clicked" in told
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_log_without_clicks_can_be_inspected() -> None:
+    frame = pl.DataFrame(
+        {"session_id": [1], "step": [0], "slate": [["a"]], "click": pl.Series([None], dtype=pl.String)}
+    )
+    found = inspect_log(SessionLog.from_frame(frame))
+    assert found.click_share == 0
+    assert any("nothing to learn" in problem for problem in found.problems)
+
+
+class TestSharedData:
+    pytestmark = shared_data
+
+    def test_trivago_rio_by_time(self, tmp_path: Path) -> None:
+        path = SHARED / "trivago_rio" / "interaction_dataset.csv"
+        report = prepare("trivago2019", [path], tmp_path / "out", split="time")
+        assert report.raw.rows == 12_109
+        assert report.raw.left_out["not a clickout"] == 2_987
+        assert sum(record.before.steps - record.after.steps for record in report.records) == 8
+        assert (report.parts["test"].sessions, report.parts["test"].steps) == (440, 921)
+
+    def test_bigdatacup(self, tmp_path: Path) -> None:
+        report = prepare("bigdatacup2021", [SHARED / "bigdatacup2021"], tmp_path / "out")
+        assert report.raw.rows == 10_000
+        assert sum(part.sessions for part in report.parts.values()) == 10_000
+        assert sum(part.clicks for part in report.parts.values()) == 53_562

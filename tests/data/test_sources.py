@@ -1,0 +1,159 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from irecgan.data.sources.interface import Raw
+from irecgan.data.sources.registry import SOURCES
+from irecgan.data.validation import validated
+from irecgan.errors import UserError
+from irecgan.seeding import Streams
+
+MARS_GYM = """session_id,user_id,timestamp,action_type,item_id,impressions
+s1,u1,30,clickout item,2,"['1', '2', '3']"
+s1,u1,10,interaction item info,1,
+s1,u1,20,clickout item,1,"['1', '2', '3']"
+s2,u2,5,clickout item,9,"['4', '5']"
+"""
+
+RAW = """user_id,session_id,timestamp,step,action_type,reference,platform,city,device,current_filters,impressions,prices
+u1,s1,10,2,clickout item,7,AU,Sydney, Australia,mobile,,7|8|9,1|2|3
+u1,s1,10,1,search for poi,Newtown,AU,Sydney, Australia,mobile,,,
+u1,s1,11,3,clickout item,,AU,Sydney, Australia,mobile,,7|8,1|2
+u2,s2,12,1,clickout item,8,AU,Perth, Australia,mobile,a|b,8|9,1|2
+"""
+
+
+def read(source: str, *paths: Path, seed: int = 0) -> Raw:
+    return SOURCES[source](paths, Streams(seed))
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def steps(frame: pl.DataFrame) -> list[tuple[object, ...]]:
+    return frame.select("session_id", "step", "slate", "click").rows()
+
+
+def test_canonical_files_are_put_together(tmp_path: Path) -> None:
+    one = write(tmp_path / "a.csv", "session_id,step,slate,click\n1,0,5 6,5\n")
+    other = write(tmp_path / "b.csv", "session_id,step,slate,click\n2,0,6 7,\n")
+    raw = read("log", one, other)
+    assert raw.rows == 2
+    assert raw.frame["slate"].to_list() == [["5", "6"], ["6", "7"]]
+
+
+def test_official_lines(tmp_path: Path) -> None:
+    raw = read("official", write(tmp_path / "x.txt", "7;0;12;11,12,13;1\n7;3;;11,14,15;0\n8;0;2;2,3;0\n\n"))
+    assert steps(raw.frame) == [
+        ("7", 0, ["11", "12", "13"], "12"),
+        ("7", 1, ["11", "14", "15"], None),
+        ("8", 0, ["2", "3"], "2"),
+    ]
+    assert validated(raw.frame, "x")["reward"].to_list() == [1, 0, 0]
+    assert raw.frame["state"].to_list() == ["0", "3", "0"]
+
+
+def test_official_lines_with_a_missing_field_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"x\.txt: row 2: found 4 fields; expected session;state"):
+        read("official", write(tmp_path / "x.txt", "7;0;12;11,12,13;1\n7;3;11,14,15;0\n"))
+
+
+def test_mars_gym_rows_in_time_order(tmp_path: Path) -> None:
+    raw = read("trivago2019", write(tmp_path / "x.csv", MARS_GYM))
+    assert steps(raw.frame) == [
+        ("s1", 0, ["1", "2", "3"], "1"),
+        ("s1", 1, ["1", "2", "3"], "2"),
+        ("s2", 0, ["4", "5"], "9"),
+    ]
+    assert (raw.rows, raw.left_out["not a clickout"]) == (4, 1)
+    assert raw.frame["last_event"].to_list() == [30, 30, 5]
+
+
+def test_raw_trivago_rows_with_a_comma_in_the_city(tmp_path: Path) -> None:
+    raw = read("trivago2019", write(tmp_path / "x.csv", RAW))
+    assert steps(raw.frame) == [("s1", 0, ["7", "8", "9"], "7"), ("s2", 0, ["8", "9"], "8")]
+    assert raw.left_out == {"not a clickout": 1, "clickout without a list": 0, "clicked item withheld": 1}
+    assert raw.frame["reward"].to_list() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "row 1: found header 'a,b'"),
+        (RAW + "u2,s2,12\n", "row 6: found 3 fields"),
+        (RAW.replace(",12,1,", ",noon,1,"), "column timestamp"),
+        ("", "has no rows"),
+    ],
+)
+def test_damaged_trivago_files_are_named(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        read("trivago2019", write(tmp_path / "x.csv", text))
+    with pytest.raises(UserError, match="no such file"):
+        read("trivago2019", tmp_path / "nowhere.csv")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    write(
+        tmp_path / "item_info.csv",
+        "item_id,item_vec,price,location\n" + "".join(f"{i},x,1,{1 + i // 3}\n" for i in range(9)),
+    )
+    write(
+        tmp_path / "sessions.csv",
+        "user_id,portrait,shown\nu1,0,0:1 1:1 2:1 3:0 4:1 5:0 6:0 7:0 8:0\nu2,0,0:0 1:0 2:0 3:0 4:0 5:0 6:0 7:0 8:0\nu3,0,"
+        + " ".join(f"{i}:1" for i in range(9))
+        + "\n",
+    )
+    return tmp_path
+
+
+def test_a_purchase_is_a_step_and_the_rest_is_left(shop: Path) -> None:
+    frame = read("bigdatacup2021", shop).frame
+    first = frame.filter(pl.col("session_id") == "u1")
+    assert sorted(first["click"].to_list()[:3]) == ["0", "1", "2"]
+    assert first["click"].to_list()[3:] == ["4", None]
+    assert [len(slate) for slate in first["slate"]] == [9, 8, 7, 6, 5]
+    assert sorted(first["slate"][4]) == ["3", "5", "6", "7", "8"]
+    assert frame.filter(pl.col("session_id") == "u2")["click"].to_list() == [None]
+    bought_all = frame.filter(pl.col("session_id") == "u3")
+    assert bought_all["click"].null_count() == 0
+    assert len(bought_all) == 9
+    validated(frame, "shop")
+
+
+def test_pages_stand_in_order_and_the_seed_orders_within_them(shop: Path) -> None:
+    slates = [read("bigdatacup2021", shop, seed=seed).frame["slate"][0].to_list() for seed in range(8)]
+    for slate in slates:
+        assert [int(item) // 3 for item in slate] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert len({tuple(slate) for slate in slates}) > 1
+    assert read("bigdatacup2021", shop, seed=3).frame.equals(read("bigdatacup2021", shop, seed=3).frame)
+
+
+def test_parquet_and_csv_copies_of_the_shop_agree(shop: Path, tmp_path: Path) -> None:
+    other = tmp_path / "parquet"
+    other.mkdir()
+    pl.read_csv(shop / "item_info.csv").write_parquet(other / "item_info.parquet.snappy")
+    rows = {"user_id": ["u1", "u2", "u3"], "74820": ["0"] * 3}
+    bought = {"u1": "111010000", "u2": "0" * 9, "u3": "1" * 9}
+    rows |= {f"item_{i}": [bought[u][i] for u in rows["user_id"]] for i in range(9)}
+    pl.DataFrame({**rows, "item_9": pl.Series([None] * 3, dtype=pl.String)}).write_parquet(
+        other / "processed_trainset.parquet.snappy"
+    )
+    assert read("bigdatacup2021", other).frame.equals(read("bigdatacup2021", shop).frame)
+
+
+def test_a_damaged_shop_is_named(shop: Path) -> None:
+    with pytest.raises(UserError, match="expected one directory"):
+        read("bigdatacup2021", shop / "sessions.csv")
+    (shop / "sessions.csv").write_text("user_id,portrait,shown\nu1,0,0:2\n")
+    with pytest.raises(UserError, match="user u1: found '2'"):
+        read("bigdatacup2021", shop)
+    (shop / "sessions.csv").write_text("user_id,portrait,shown\nu1,0,77:1\n")
+    with pytest.raises(UserError, match="item 77 is shown"):
+        read("bigdatacup2021", shop)
+    (shop / "sessions.csv").unlink()
+    with pytest.raises(UserError, match="no such file"):
+        read("bigdatacup2021", shop)

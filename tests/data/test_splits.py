@@ -1,0 +1,75 @@
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irecgan.data.log import SessionLog
+from irecgan.data.splits import PARTS, split_log
+from irecgan.errors import UserError
+from irecgan.seeding import Streams
+
+
+def log_of(sessions: int, **columns: list[object]) -> SessionLog:
+    """Sessions of two steps."""
+    frame = pl.DataFrame(
+        {
+            "session_id": [s for s in range(sessions) for _ in range(2)],
+            "step": [0, 1] * sessions,
+            "slate": [[1, 2]] * 2 * sessions,
+            "click": [1, None] * sessions,
+            **columns,
+        },
+        strict=False,
+    )
+    return SessionLog.from_frame(frame)
+
+
+@given(st.integers(6, 60), st.integers(0, 5), st.sampled_from(["random", "time", "user"]))
+def test_parts_hold_every_session_once_and_whole(sessions: int, seed: int, kind: str) -> None:
+    times: list[object] = list(range(2 * sessions))
+    users: list[object] = [s for s in range(sessions) for _ in range(2)]
+    log = log_of(sessions, timestamp=times, user_id=users)
+    parts = split_log(log, kind, Streams(seed))
+    assert list(parts) == list(PARTS)
+    ids = [session for part in parts.values() for session in part.frame["session_id"].unique()]
+    assert sorted(ids) == list(range(sessions))
+    assert all(part.steps == 2 * part.sessions for part in parts.values())
+    assert parts["train"].sessions == int(0.8 * sessions)
+
+
+def test_time_cuts_by_the_last_event_of_a_session() -> None:
+    times: list[object] = [t for s in range(20) for t in (0, 100 - s)]
+    parts = split_log(log_of(20, timestamp=times), "time", Streams(0))
+    assert sorted(parts["test"].frame["session_id"].unique().to_list()) == [0, 1]
+    ends: list[object] = [s for s in range(20) for _ in range(2)]
+    parts = split_log(log_of(20, timestamp=times, last_event=ends), "time", Streams(0))
+    assert sorted(parts["test"].frame["session_id"].unique().to_list()) == [18, 19]
+
+
+def test_users_stay_together() -> None:
+    users: list[object] = [s // 3 for s in range(60) for _ in range(2)]
+    parts = split_log(log_of(60, user_id=users), "user", Streams(0))
+    seen = [set(part.frame["user_id"]) for part in parts.values()]
+    assert not seen[0] & seen[1]
+    assert not (seen[0] | seen[1]) & seen[2]
+
+
+def test_a_seed_decides_a_random_split() -> None:
+    def tests(seed: int) -> list[int]:
+        return split_log(log_of(50), "random", Streams(seed))["test"].frame["session_id"].to_list()
+
+    assert tests(1) == tests(1)
+    assert tests(1) != tests(2)
+
+
+def test_what_a_split_needs_is_named() -> None:
+    with pytest.raises(UserError, match="missing column timestamp"):
+        split_log(log_of(20), "time", Streams(0))
+    with pytest.raises(UserError, match="missing column user_id"):
+        split_log(log_of(20), "user", Streams(0))
+    with pytest.raises(UserError, match="several users"):
+        split_log(log_of(20, user_id=list(range(40))), "user", Streams(0))
+    with pytest.raises(UserError, match="column user_id: found an empty value"):
+        split_log(log_of(20, user_id=[None] * 40), "user", Streams(0))
+    with pytest.raises(UserError, match="at least 6"):
+        split_log(log_of(5), "random", Streams(0))

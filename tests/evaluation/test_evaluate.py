@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import irecgan
+from irecgan.errors import UserError
+from irecgan.evaluation.evaluate import OfflineEvaluation, OnlineEvaluation, evaluate
+from irecgan.evaluation.online import play
+from irecgan.policies.interface import Policy
+from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.oracle import SlateTablePolicy
+from irecgan.runs.trained import TrainedPolicy
+from irecgan.seeding import Streams
+from irecgan.worlds.oracle import optimal_value, reference_values
+from small_logs import TINY, small_log, small_world
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> TrainedPolicy:
+    out = tmp_path_factory.mktemp("evaluate") / "mine"
+    return irecgan.train(small_log(200), recipe="pg", out=out, settings=TINY)
+
+
+def test_simulated_values_agree_with_exact_ones() -> None:
+    world = small_world()
+    exact = reference_values(world)
+    policies: dict[str, Policy[Any]] = {
+        "oracle": SlateTablePolicy(optimal_value(world).slates),
+        "max": MaxPolicy(world),
+        "mix": MixPolicy(world),
+        "random": RandomPolicy(world.catalogue_size, world.slate_size),
+    }
+    for name, reference in policies.items():
+        found = play(reference, world, 20_000, Streams(0))
+        width = found.cumulative_reward.high - found.cumulative_reward.mean
+        assert found.cumulative_reward.mean == pytest.approx(exact[name], abs=2 * width), name
+        assert found.cut == 0
+
+
+def test_coverage_of_policies_that_are_known() -> None:
+    world = small_world()
+    best = play(MaxPolicy(world), world, 500, Streams(0)).coverage
+    assert [interval.mean for interval in best[: world.slate_size]] == [1, 1, 1]
+    assert best[3].mean == pytest.approx(3 / 4)
+    chance = play(RandomPolicy(world.catalogue_size, world.slate_size), world, 5_000, Streams(0)).coverage
+    for interval in chance:
+        assert interval.mean == pytest.approx(world.slate_size / world.catalogue_size, abs=0.03)
+    assert len(chance) == world.catalogue_size
+
+
+def test_online_json_has_the_promised_keys(policy: TrainedPolicy) -> None:
+    found = evaluate(policy, world=small_world(), baselines=True, sessions=300)
+    assert isinstance(found, OnlineEvaluation)
+    runs = json.loads(json.dumps(found.to_json(), allow_nan=False))["runs"]
+    assert {"mine", "oracle", "max", "mix", "random", "popularity", "static", "belief"} == runs.keys()
+    for name, fields in runs.items():
+        reward = fields["cumulative_reward"]
+        assert reward["low"] <= reward["mean"] <= reward["high"]
+        assert (reward["low"] == reward["high"]) == (name in {"oracle", "max"})
+        assert set(fields["coverage"]) == {str(r) for r in range(1, 9)}
+    assert runs["mine"]["sampled"]["cumulative_reward"]["mean"] > 0
+    assert runs["oracle"]["cumulative_reward"]["mean"] == max(r["cumulative_reward"]["mean"] for r in runs.values())
+    assert "mine (sampled)" in found.table()
+
+
+def test_offline_json_has_the_promised_keys(policy: TrainedPolicy) -> None:
+    found = evaluate(policy, log=small_log(50, seed=8), baselines=True, min_candidates=3)
+    assert isinstance(found, OfflineEvaluation)
+    runs = json.loads(json.dumps(found.to_json(), allow_nan=False))["runs"]
+    assert {"mine", "logged_order", "popularity", "random"} == runs.keys()
+    for fields in runs.values():
+        assert {"p@1", "p@10", "mrr", "ndcg@10", "steps", "sessions"} <= fields.keys()
+        assert fields["p@10"]["mean"] == 1  # slates of 3
+    assert "P@1" in found.table()
+
+
+def test_results_are_repeatable_and_depend_on_the_seed(policy: TrainedPolicy) -> None:
+    first, again, other = (evaluate(policy, world=small_world(), sessions=200, seed=s).to_json() for s in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+    for parent in ("a", "b"):
+        irecgan.train(small_log(), recipe="lstm", out=tmp_path / parent / "run", settings=TINY)
+    paths = [tmp_path / parent / "run" for parent in ("a", "b")]
+    found = evaluate(paths, world=small_world(), sessions=50)
+    assert list(found.runs) == [str(path) for path in paths]
+
+
+def test_wrong_calls_are_named(policy: TrainedPolicy, tmp_path: Path) -> None:
+    world = small_world()
+    with pytest.raises(UserError, match="either --log or --world"):
+        evaluate(policy)
+    with pytest.raises(UserError, match="either --log or --world"):
+        evaluate(policy, log=small_log(), world=world)
+    with pytest.raises(UserError, match="--sessions: found 0"):
+        evaluate(policy, world=world, sessions=0)
+    with pytest.raises(UserError, match="at least one run"):
+        evaluate([], world=world)
+    with pytest.raises(UserError, match="--min-candidates"):
+        evaluate(policy, log=small_log())
+    with pytest.raises(UserError, match=r"nowhere\.json: no such file"):
+        evaluate(policy, world=tmp_path / "nowhere.json")
