@@ -13,16 +13,22 @@ from typing import Any
 import polars as pl
 import torch
 
+from irecgan.data.encode import encode
 from irecgan.data.log import SessionLog
 from irecgan.evaluation.evaluate import OnlineEvaluation, evaluate
 from irecgan.files import write_json
+from irecgan.models.agent import Agent
+from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.ranking import RankingPolicy
+from irecgan.rollout import rollout
+from irecgan.runs.store import load_run
 from irecgan.seeding import Streams
 from irecgan.simulation import CHUNK, session_frame, simulate
 from irecgan.training.config import TrainingConfig
-from irecgan.training.metrics import read_metrics
 from irecgan.training.train import train
+from irecgan.worlds.learned import LearnedWorld
 from irecgan.worlds.mdp import MDPWorld, draw_world
 
 
@@ -38,6 +44,19 @@ def logged(world: MDPWorld, name: str, sessions: int, seed: int) -> SessionLog:
     return SessionLog.from_frame(pl.concat(frames, how="diagonal"), name)
 
 
+def generated_clicks(run: Path, log: SessionLog, sessions: int = 5_000) -> float | None:
+    """Clicks per session of a run's agent among its own learned users; None if it has not both."""
+    found = load_run(run)
+    agent, user = found.networks.get("agent"), found.networks.get("user")
+    if not isinstance(agent, Agent) or not isinstance(user, RecurrentUserModel):
+        return None
+    policy = RankingPolicy(agent, found.slate_size, sampled=True)
+    longest = int(encode(log, found.catalogue).steps.max())
+    generator = Streams(0).torch("lengths")
+    batch = rollout(policy, LearnedWorld(user), sessions, max_length=longest, generator=generator)
+    return float(batch.clicked.sum(1).float().mean())
+
+
 def measured(args: argparse.Namespace, law: str, policy: str, seed: int) -> dict[str, Any]:
     """Every recipe on one log, beside the references of its world."""
     world = draw_world(law, seed=seed)
@@ -48,7 +67,7 @@ def measured(args: argparse.Namespace, law: str, policy: str, seed: int) -> dict
         for run in runs:
             train(log, recipe=run.name, out=run, seed=seed, settings=config)
         found = evaluate(runs, world=world, baselines=True, sessions=args.evaluation_sessions, seed=seed)
-        lengths = [line for run in runs for line in read_metrics(run) if "generated/clicks" in line]
+        generated = {run.name: clicks for run in runs if (clicks := generated_clicks(run, log)) is not None}
     if not isinstance(found, OnlineEvaluation):
         raise TypeError("an evaluation in a world is online")
     return {
@@ -56,7 +75,7 @@ def measured(args: argparse.Namespace, law: str, policy: str, seed: int) -> dict
         "log": policy,
         "seed": seed,
         "logged_clicks": float(log.frame["click"].count() / log.sessions),
-        "generated_clicks": lengths[0]["generated/clicks"] if lengths else None,
+        "generated_clicks": generated,
         **found.to_json(),
     }
 
@@ -73,6 +92,20 @@ def table(results: list[dict[str, Any]]) -> str:
             ]
             cells.append(f"{mean(rewards):.2f}" + (f" ± {stdev(rewards):.2f}" if len(rewards) > 1 else ""))
         lines.append(f"| {law}, {log} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def lengths(results: list[dict[str, Any]]) -> str:
+    """Clicks per session: of the log, expected of new sessions of its policy, and generated."""
+    lines = []
+    for r in results:
+        exact = r["runs"][r["log"]]["cumulative_reward"]["mean"]
+        made = ", ".join(
+            f"{name} {clicks:.2f} ({clicks / exact - 1:+.1%})" for name, clicks in r["generated_clicks"].items()
+        )
+        lines.append(
+            f"{r['law']}, {r['log']}, {r['seed']}: logged {r['logged_clicks']:.2f}, expected {exact:.2f}; {made}"
+        )
     return "\n".join(lines)
 
 
@@ -100,6 +133,7 @@ def main() -> None:
     if args.out:
         write_json(args.out, results)
     print(table(results))
+    print(lengths(results))
 
 
 if __name__ == "__main__":

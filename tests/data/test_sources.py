@@ -16,6 +16,8 @@ s1,u1,20,clickout item,1,"['1', '2', '3']"
 s2,u2,5,clickout item,9,"['4', '5']"
 """
 
+BOUGHT = {"u1": "111010000", "u2": "000000000", "u3": "111111111"}  # items 0 .. 8 of each user
+
 RAW = """user_id,session_id,timestamp,step,action_type,reference,platform,city,device,current_filters,impressions,prices
 u1,s1,10,2,clickout item,7,AU,Sydney, Australia,mobile,,7|8|9,1|2|3
 u1,s1,10,1,search for poi,Newtown,AU,Sydney, Australia,mobile,,,
@@ -103,9 +105,10 @@ def shop(tmp_path: Path) -> Path:
     )
     write(
         tmp_path / "sessions.csv",
-        "user_id,portrait,shown\nu1,0,0:1 1:1 2:1 3:0 4:1 5:0 6:0 7:0 8:0\nu2,0,0:0 1:0 2:0 3:0 4:0 5:0 6:0 7:0 8:0\nu3,0,"
-        + " ".join(f"{i}:1" for i in range(9))
-        + "\n",
+        "user_id,portrait,shown\n"
+        + "".join(
+            f"{user},0,{' '.join(f'{i}:{b}' for i, b in enumerate(bought))}\n" for user, bought in BOUGHT.items()
+        ),
     )
     return tmp_path
 
@@ -137,8 +140,7 @@ def test_parquet_and_csv_copies_of_the_shop_agree(shop: Path, tmp_path: Path) ->
     other.mkdir()
     pl.read_csv(shop / "item_info.csv").write_parquet(other / "item_info.parquet.snappy")
     rows = {"user_id": ["u1", "u2", "u3"], "74820": ["0"] * 3}
-    bought = {"u1": "111010000", "u2": "0" * 9, "u3": "1" * 9}
-    rows |= {f"item_{i}": [bought[u][i] for u in rows["user_id"]] for i in range(9)}
+    rows |= {f"item_{i}": [BOUGHT[u][i] for u in rows["user_id"]] for i in range(9)}
     pl.DataFrame({**rows, "item_9": pl.Series([None] * 3, dtype=pl.String)}).write_parquet(
         other / "processed_trainset.parquet.snappy"
     )
