@@ -46,6 +46,13 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files that a process left in ``directory`` when it was killed while writing."""
+    for path in directory.glob(".*.*"):
+        if path.is_file():
+            path.unlink()
+
+
 def refuse_existing(path: Path) -> None:
     """Raise UserError when ``path`` is taken (an empty directory is not)."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):

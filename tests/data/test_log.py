@@ -145,3 +145,50 @@ def test_a_truncated_file_is_refused_or_is_a_shorter_log(tmp_path: Path, data: s
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     with contextlib.suppress(UserError):
         assert SessionLog.read(path).steps <= 4
+
+
+def timed(timestamps: list[object]) -> pl.DataFrame:
+    steps = len(timestamps)
+    return pl.DataFrame(
+        {
+            "session_id": [1] * steps,
+            "timestamp": timestamps,
+            "slate": [[i, 9] for i in range(steps)],
+            "click": [9] * steps,
+        },
+        strict=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "timestamps",
+    [
+        [30, 10, 20],
+        [3.5, 1.5, 2.5],
+        ["30", "9", "20"],
+        ["2026-01-03", "2026-01-01", "2026-01-02"],
+        ["2026-01-01T12:00:02", "2026-01-01T11:59:59", "2026-01-01T12:00:01"],
+    ],
+)
+def test_timestamps_order_the_steps(timestamps: list[object]) -> None:
+    log = SessionLog.from_frame(timed(timestamps))
+    assert log.order == "timestamp"
+    assert [slate[0] for slate in log.frame["slate"].to_list()] == [1, 2, 0]
+
+
+def test_dates_and_times_as_they_are() -> None:
+    frame = timed(["2026-01-02", "2026-01-01"]).with_columns(pl.col("timestamp").str.to_date())
+    assert SessionLog.from_frame(frame).frame["slate"].to_list() == [[1, 9], [0, 9]]
+
+
+@pytest.mark.parametrize(
+    ("timestamps", "message"),
+    [
+        (["2026-01-01", "tomorrow"], "row 2: column timestamp: found 'tomorrow'"),
+        ([1, None], "row 2: column timestamp"),
+        ([True, False], "column timestamp: found type Boolean"),
+    ],
+)
+def test_a_time_that_is_none_is_named(timestamps: list[object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        SessionLog.from_frame(timed(timestamps))

@@ -61,3 +61,34 @@ def test_discriminator_loss_by_hand_and_by_sign() -> None:
 
 def test_sequence_score_is_the_mean_probability() -> None:
     torch.testing.assert_close(sequence_score(torch.tensor([[0.0, 100.0]])), torch.tensor([0.75]))
+
+
+def test_gradients_agree_with_finite_differences() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def numbers(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator).requires_grad_()
+
+    def fixed(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, dtype=torch.float64, generator=generator)
+
+    position, rewards, weight = torch.tensor([0, 2, NOTHING]), fixed(3), fixed(3)
+
+    def behaviour(scores: torch.Tensor) -> torch.Tensor:
+        return behaviour_loss(step_log_likelihood(scores.log_softmax(1), position, rewards.log(), 0.7), weight, 2)
+
+    assert torch.autograd.gradcheck(behaviour, numbers(3, 4))
+    assert torch.autograd.gradcheck(discriminator_loss, (numbers(4), numbers(3)))
+    assert torch.autograd.gradcheck(lambda x: policy_gradient_loss(x, weight, 2), numbers(3))
+    assert torch.autograd.gradcheck(
+        lambda q: agent_return(q, torch.ones(2, 3, dtype=torch.float64), position[None] != 9, 0.9, 3.0), numbers(2, 3)
+    )
+
+
+def test_weights_are_taken_as_given() -> None:
+    """No gradient flows into q_D or the return: they would be lowered instead of the sessions improved."""
+    score = torch.rand(3, requires_grad=True)
+    likelihood = torch.randn(3, requires_grad=True)
+    for loss in (behaviour_loss(likelihood, score, 1), policy_gradient_loss(likelihood, score, 1)):
+        (gradient,) = torch.autograd.grad(loss, score, allow_unused=True)
+        assert gradient is None

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 from irecgan.commands.interface import Output
-from irecgan.commands.tables import aligned
 from irecgan.data.inspection import Inspection, Spread, inspect_log
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
+from irecgan.tables import aligned
 
 HELP = """Describe a session log, or the parts of a prepared directory: counts, lengths, shares of clicks and
 rewards, popular items, and what may surprise a training."""

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 from irecgan.commands.interface import Output
-from irecgan.commands.tables import aligned
 from irecgan.data.filters import Filter, NeverClicked, SessionLength, TopItems
 from irecgan.data.prepare import Preparation, prepare
 from irecgan.data.sources.registry import SOURCES
 from irecgan.data.splits import SPLITS
 from irecgan.errors import UserError
+from irecgan.tables import aligned
 
 HELP = """Read raw logs, validate, filter and split them. Writes train, validation and test parts of 80, 10
 and 10 % of the sessions, the items, and prepare.json, in which every row read is accounted for. Filters are

@@ -19,6 +19,7 @@ from irecgan.evaluation.references import references
 from irecgan.policies.popularity import Popularity
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
+from irecgan.tables import aligned
 from irecgan.worlds.mdp import MDPWorld
 
 RunLike = TrainedPolicy | Path | str
@@ -44,7 +45,7 @@ class OfflineEvaluation:
         return (
             f"{self.log}: {first.steps} steps of {first.sessions} sessions; {first.too_short} clicked steps have fewer "
             f"than {self.min_candidates} candidates and are left out\n"
-            + _aligned([["policy", "P@1", "P@10", "MRR", "NDCG@10"], *rows])
+            + aligned([["policy", "P@1", "P@10", "MRR", "NDCG@10"], *rows], left=True)
             + "\n95 % intervals by bootstrap over sessions; logged clicks reward orders like the logged one."
         )
 
@@ -76,7 +77,7 @@ class OnlineEvaluation:
             for name, result in best
         ]
         heads = ["policy", "cumulative reward", *(f"coverage@{r}" for r in depths)]
-        return f"{self.world}: {self.sessions} sessions a policy\n" + _aligned([heads, *rows])
+        return f"{self.world}: {self.sessions} sessions a policy\n" + aligned([heads, *rows], left=True)
 
 
 def evaluate(
@@ -174,8 +175,3 @@ def _online(
         found = references(world, first, sessions, streams)
         top |= dict(tqdm(found, desc="references", disable=None, leave=False))
     return top, sampled
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -10,7 +10,7 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
-from irecgan.files import read_json, refuse_existing, write_json
+from irecgan.files import read_json, refuse_existing, remove_leftovers, write_json
 from irecgan.policies.popularity import return_weighted_counts
 from irecgan.runs.manifest import MANIFEST, Manifest, Origin
 from irecgan.runs.store import Run, save_run
@@ -97,6 +97,7 @@ def _take_up(directory: Path, origin: Origin, *, resume: bool) -> bool:
         return True
     if resume and (directory / BEGUN).exists():
         _expect_same(directory / BEGUN, Origin.model_validate(read_json(directory / BEGUN)), origin)
+        remove_leftovers(directory)
         return True
     if (directory / BEGUN).exists():
         raise UserError(f"{directory}: holds a training that was interrupted; go on with --resume, or remove it first")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells in columns: the first flush left, the others flush right.
+def aligned(rows: Sequence[Sequence[str]], *, left: bool = False) -> str:
+    """Rows of cells in columns: the first flush left, the others flush right unless ``left``.
 
     >>> print(aligned([["part", "steps"], ["train", "12"]]))
     part   steps
@@ -13,6 +13,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+        others = zip(rest, widths[1:], strict=True)
+        cells = [first.ljust(widths[0]), *(cell.ljust(width) if left else cell.rjust(width) for cell, width in others)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
