@@ -40,8 +40,11 @@ class Catalogue:
 
     @classmethod
     def from_log(cls, log: SessionLog) -> "Catalogue":
-        """All items that were shown, in the order of their ids."""
-        return cls(log.frame[SLATE].explode().unique().sort().alias(ITEM))
+        """All items that were shown, in the order of their ids. Raises UserError when that is one item."""
+        items = log.frame[SLATE].explode().unique().sort().alias(ITEM)
+        if len(items) < 2:
+            raise UserError(f"{log.name}: column slate: found only item {items[0]!r}; expected items to choose from")
+        return cls(items)
 
     @classmethod
     def read(cls, path: Path) -> "Catalogue":

@@ -56,13 +56,15 @@ class TrainingData:
         return digest.hexdigest()
 
 
-def hold_out(sessions: Sessions, share: float, generator: torch.Generator) -> tuple[Sessions, Sessions]:
+def hold_out(
+    sessions: Sessions, share: float, generator: torch.Generator, name: str = "log"
+) -> tuple[Sessions, Sessions]:
     """Split off a random ``share`` of the sessions: the rest, and those held out.
 
-    Raises UserError when there are fewer than 2 sessions.
+    Raises UserError, with the log's ``name``, when there are fewer than 2 sessions.
     """
     if len(sessions) < 2:
-        raise UserError(f"the log has {len(sessions)} session; at least 2 are needed to hold one out")
+        raise UserError(f"{name}: found {len(sessions)} session; expected at least 2, to hold one out")
     order = torch.randperm(len(sessions), generator=generator)
     held = min(max(1, round(share * len(sessions))), len(sessions) - 1)
     return sessions.select(order[held:].sort().values), sessions.select(order[:held].sort().values)

@@ -79,7 +79,7 @@ def _training_data(
         raise UserError(f"{log.name}: column click: found no click on any row; there is nothing to learn from")
     if validation is None:
         sessions = encode(log, catalogue)
-        rest, held = hold_out(sessions, config.validation_share, streams.torch("hold-out"))
+        rest, held = hold_out(sessions, config.validation_share, streams.torch("hold-out"), log.name)
         return TrainingData(rest, held, log.ends_unclicked)
     final_slates = log.ends_unclicked and validation.ends_unclicked
     learn, stop_by = (encode(part, catalogue, final_slates=final_slates) for part in (log, validation))
