@@ -45,7 +45,8 @@ def _run_phase(phase: Phase, lab: Lab, progress: Progress, log: MetricsLog, chec
             progress.unit += 1
             progress.lines = log.lines
             save_checkpoint(checkpoint, lab, progress)
-            bar.set_postfix({"validation": f"{metrics.get('validation', float('nan')):.4f}"})
+            if "validation" in metrics:
+                bar.set_postfix({"validation": f"{metrics['validation']:.4f}"})
             bar.update()
 
 

@@ -131,7 +131,7 @@ class Rounds:
         count = max(1, round(lab.config.generated_ratio * len(lab.data.train)))
         batch = lab.generate(count, lab.streams.torch(*name, "generate"), scored=self.scored)
         mixed = Sessions.concat([lab.data.train, Sessions.from_batch(batch)])
-        return mixed, generation_metrics(lab, batch)
+        return mixed, score_metrics(batch) | length_metrics(lab, batch)
 
 
 def fit_epoch(lab: Lab, model: ModelName, sessions: Sessions, name: tuple[str | int, ...]) -> Metrics:
@@ -153,18 +153,19 @@ def discriminator_epoch(lab: Lab, name: tuple[str | int, ...]) -> Metrics:
     found = lab.discriminator_epoch(generated, lab.streams.torch(*name, "shuffle"))
     with torch.no_grad():
         score = torch.sigmoid(lab.discriminator(batch))
-    return {f"discriminator/{key}": value for key, value in found.items()} | {
-        "discriminator/generated_score": float(score.mean()),
-    }
+    metrics = {f"discriminator/{key}": value for key, value in found.items()}
+    return metrics | {"discriminator/generated_score": float(score.mean())} | length_metrics(lab, batch)
 
 
-def generation_metrics(lab: Lab, batch: SessionBatch) -> Metrics:
-    """The health of generated sessions: q's mean and spread, and their length beside the log's, in clicks."""
+def score_metrics(batch: SessionBatch) -> Metrics:
+    """The mean and spread of q over generated steps."""
     score = batch.score[batch.real]
-    logged = (lab.data.train.position >= 0).sum() / len(lab.data.train)
+    return {"generated/score_mean": float(score.mean()), "generated/score_std": float(score.std(correction=0))}
+
+
+def length_metrics(lab: Lab, batch: SessionBatch) -> Metrics:
+    """Clicks per generated session beside those of the log."""
     return {
-        "generated/score_mean": float(score.mean()),
-        "generated/score_std": float(score.std(correction=0)),
         "generated/clicks": float(batch.clicked.sum(1).float().mean()),
-        "logged/clicks": float(logged),
+        "logged/clicks": float((lab.data.train.position >= 0).sum() / len(lab.data.train)),
     }
