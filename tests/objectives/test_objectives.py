@@ -6,6 +6,8 @@ import torch
 from irecgan.data.batch import NOTHING
 from irecgan.objectives.adversarial import discriminator_loss, sequence_score
 from irecgan.objectives.behaviour import behaviour_loss, step_log_likelihood
+from irecgan.objectives.critic import temporal_difference
+from irecgan.objectives.importance import effective_sample_share, inclusion_log_probability, top_k_multiplier
 from irecgan.objectives.policy import (
     agent_return,
     generation_return,
@@ -92,3 +94,25 @@ def test_weights_are_taken_as_given() -> None:
     for loss in (behaviour_loss(likelihood, score, 1), policy_gradient_loss(likelihood, score, 1)):
         (gradient,) = torch.autograd.grad(loss, score, allow_unused=True)
         assert gradient is None
+
+
+def test_temporal_differences_by_hand() -> None:
+    value, reward = torch.tensor([[2.0, 3.0, 5.0]]), torch.tensor([[1.0, 4.0, 0.0]])
+    clicked = torch.tensor([[True, True, False]])
+    found = temporal_difference(value, reward, clicked, 0.5)
+    torch.testing.assert_close(found, torch.tensor([[1 + 1.5 - 2, 4 + 2.5 - 3, 0.0]]))
+    alone = temporal_difference(value[:, :1], reward[:, :1], clicked[:, :1], 0.5)
+    torch.testing.assert_close(alone, torch.tensor([[1.0 - 2.0]]))
+
+
+def test_the_top_k_multiplier_is_the_derivative_of_the_inclusion() -> None:
+    """d log alpha / d log pi = (alpha's lambda_K) pi / alpha, so lambda_K = d alpha / d pi."""
+    pi = torch.tensor([0.05, 0.3, 0.8], dtype=torch.float64, requires_grad=True)
+    alpha = inclusion_log_probability(pi.log(), 4).exp()
+    (slope,) = torch.autograd.grad(alpha.sum(), pi)
+    torch.testing.assert_close(top_k_multiplier(pi.log(), 4), slope)
+
+
+def test_equal_weights_waste_no_sample() -> None:
+    assert float(effective_sample_share(torch.full((5,), 0.3))) == pytest.approx(1)
+    assert float(effective_sample_share(torch.tensor([1.0, 0.0, 0.0, 0.0]))) == pytest.approx(1 / 4)

@@ -1,10 +1,11 @@
 """The three networks by name."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 
-from irecgan.models.agent import Agent
+from irecgan.models.agent import Agent, Head
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
@@ -15,15 +16,20 @@ NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator")
 Network = RecurrentUserModel | Agent | Discriminator
 
 
-def blank_network(name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw) -> Network:
-    """The network called ``name``, on the CPU; its weights hold anything and are still to be set."""
+def blank_network(
+    name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw, heads: Sequence[Head] = ()
+) -> Network:
+    """The network called ``name``, on the CPU; its weights hold anything and are still to be set.
+
+    ``heads``: of the agent.
+    """
     with torch.device("meta"):  # a constructor elsewhere would draw weights from torch's global generator
         network: Network
         match name:
             case "user":
                 network = RecurrentUserModel(size, stop, reward_law)
             case "agent":
-                network = Agent(size)
+                network = Agent(size, heads)
             case "discriminator":
                 network = Discriminator(size, reward_law)
     return network.to_empty(device="cpu")

@@ -47,7 +47,7 @@ def save_run(directory: Path, run: Run, origin: Origin, *, size: Size, stop: Sto
     names = [ITEMS]
     for name, network in run.networks.items():
         names.append(f"{name}.safetensors")
-        write_tensors(directory / names[-1], network.state_dict())
+        write_tensors(directory / names[-1], _served(network))
     Manifest(
         format=FORMAT,
         irecgan=irecgan.__version__,
@@ -88,6 +88,11 @@ def load_run(directory: Path) -> Run:
         slate_size=manifest.slate_size,
         final_slates=manifest.final_slates,
     )
+
+
+def _served(network: Network) -> dict[str, Tensor]:
+    """The weights without the heads that served learning alone."""
+    return {key: value for key, value in network.state_dict().items() if not key.startswith("heads.")}
 
 
 def _load_network(path: Path, name: ModelName, manifest: Manifest) -> Network:

@@ -1,7 +1,7 @@
 """The settings of a training. The defaults are the paper's (7.1), or the official code's."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,6 +36,11 @@ class TrainingConfig(BaseModel):
     gamma: Annotated[float, Field(ge=0, le=1)] = 0.9
     lambda_r: Weight = 3.0
     lambda_p: Weight = 1.0
+
+    weight_cap: Rate = 10.0  # of importance weights, in pgis
+    top_k_correction: bool = False  # in pgis: the gradient of a slate's chance to hold the click
+    advantage: Literal["td", "mc"] = "td"  # in ac and acu: one step ahead, or the whole return
+    value_weight: Weight = 1.0  # of the value's error beside the policy's objective, in ac and acu
 
     agent_learning_rate: Rate = 1e-4
     user_learning_rate: Rate = 5e-4

@@ -1,6 +1,6 @@
 """The models of a training with their learners, and the sessions they generate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -8,7 +8,7 @@ from typing import cast
 import torch
 
 from irecgan.data.batch import SessionBatch, Sessions, bucketed
-from irecgan.models.agent import Agent
+from irecgan.models.agent import Agent, Head
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
 from irecgan.models.recurrent import initialise
@@ -20,7 +20,7 @@ from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.learner import Learner, Loss
-from irecgan.training.losses import AgentLoss, user_loss
+from irecgan.training.losses import AgentLoss, policy_gradient, user_loss
 from irecgan.worlds.learned import LearnedWorld
 
 
@@ -36,6 +36,7 @@ class Lab:
     discriminator: Discriminator
     learners: Mapping[ModelName, Learner]
     losses: Mapping[ModelName, Loss]  # of U and A, as functions of a batch; D's takes two batches
+    judges: Mapping[ModelName, Loss]  # by which U and A are judged on held-out sessions, whatever they learn by
 
     def model(self, name: ModelName) -> Network:
         """A model by its name."""
@@ -86,9 +87,11 @@ class Lab:
         return {"loss": loss / len(logged), "accuracy": right / total}
 
 
-def make_lab(data: TrainingData, config: TrainingConfig, streams: Streams, agent_loss: AgentLoss) -> Lab:
-    """Models with weights drawn from ``streams``, and their learners."""
-    models = {name: _drawn(name, data, config, streams) for name in NETWORKS}
+def make_lab(
+    data: TrainingData, config: TrainingConfig, streams: Streams, agent_loss: AgentLoss, heads: Sequence[Head] = ()
+) -> Lab:
+    """Models with weights drawn from ``streams``, and their learners. ``heads``: of the agent."""
+    models = {name: _drawn(name, data, config, streams, heads) for name in NETWORKS}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
     learners: dict[ModelName, Learner] = {
         "user": Learner(user, config.user_learning_rate, config.user_clip),
@@ -110,10 +113,13 @@ def make_lab(data: TrainingData, config: TrainingConfig, streams: Streams, agent
         discriminator=cast(Discriminator, models["discriminator"]),
         learners=learners,
         losses=losses,
+        judges={"user": losses["user"], "agent": partial(policy_gradient, agent, config=config)},
     )
 
 
-def _drawn(name: ModelName, data: TrainingData, config: TrainingConfig, streams: Streams) -> Network:
-    network = blank_network(name, config.size(data.items), config.stop, data.reward_law)
+def _drawn(
+    name: ModelName, data: TrainingData, config: TrainingConfig, streams: Streams, heads: Sequence[Head]
+) -> Network:
+    network = blank_network(name, config.size(data.items), config.stop, data.reward_law, heads)
     initialise(network, streams.torch("initialise", name))
     return network

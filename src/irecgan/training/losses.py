@@ -5,10 +5,17 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch
+from irecgan.data.batch import SessionBatch, Sessions, in_order
 from irecgan.models.agent import Agent
 from irecgan.models.user import RecurrentUserModel, UserPrediction
 from irecgan.objectives.behaviour import behaviour_loss, step_log_likelihood
+from irecgan.objectives.critic import temporal_difference, value_loss
+from irecgan.objectives.importance import (
+    effective_sample_share,
+    importance_weight,
+    inclusion_log_probability,
+    top_k_multiplier,
+)
 from irecgan.objectives.policy import agent_return, policy_gradient_loss
 from irecgan.training.config import TrainingConfig
 
@@ -32,9 +39,93 @@ def user_loss(user: RecurrentUserModel, batch: SessionBatch, config: TrainingCon
 
 def policy_gradient(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> Tensor:
     """The policy gradient of Eq. (10), by REINFORCE on the clicks of logged and generated sessions."""
+    log_policy = _at_clicks(agent(batch), batch)
+    return policy_gradient_loss(log_policy, _returns(batch, config)[batch.real], len(batch))
+
+
+def off_policy_gradient(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> Tensor:
+    """PGIS: Eq. (10) with each click weighed by pi over the logging policy, and the model of the latter.
+
+    The weight is the ratio of the chances that the slate holds the click where the log gives its
+    propensity, else that of pi and a model of the logged clicks, fitted on the agent's state without
+    touching it (Chen et al., 2019).
+    """
+    behaviour, log_policy = _off_policy(agent, batch)
+    weight = _weights(batch, behaviour, log_policy, config)
+    if config.top_k_correction:
+        weight = weight * top_k_multiplier(log_policy, _slate_size(batch))
+    value = _returns(batch, config)[batch.real] * weight
+    likelihood = behaviour[_known(batch)[batch.real]].sum() / len(batch)
+    return policy_gradient_loss(log_policy, value, len(batch)) - likelihood
+
+
+def actor_critic(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> Tensor:
+    """AC: the policy gradient with the advantage over a learned value of the state in place of the return.
+
+    The value is learned in units of 1 / (1 - gamma), so that its error is on the scale of rewards.
+    """
+    states, unit = agent.states(batch), 1 / max(1 - config.gamma, 0.01)
+    scaled = torch.zeros_like(batch.reward).masked_scatter(batch.real, agent.heads["value"](states).squeeze(-1))
+    value = unit * scaled.detach()  # (B, T)
+    returns = _returns(batch, config)
+    known = _known(batch)
+    if config.advantage == "td":
+        earned = torch.where(batch.clicked, batch.score * (1 + config.lambda_r * batch.reward), 0.0)
+        advantage = temporal_difference(value, earned, known, config.gamma)
+    else:
+        advantage = torch.where(known, returns - value, 0.0)
+    log_policy = _at_clicks(agent.output(states), batch)
+    critic = value_loss(scaled[batch.real], (returns / unit)[batch.real], torch.ones_like(log_policy), len(batch))
+    return policy_gradient_loss(log_policy, advantage[batch.real], len(batch)) + config.value_weight * critic
+
+
+@torch.no_grad()
+def weight_metrics(agent: Agent, sessions: Sessions, config: TrainingConfig) -> dict[str, float]:
+    """The effective share of the clicks in ``sessions`` under PGIS's weights, and the share that is capped."""
+    weights = []
+    for rows in in_order(sessions.steps, 256):
+        batch = sessions.batch(rows)
+        behaviour, log_policy = _off_policy(agent, batch)
+        weights.append(_weights(batch, behaviour, log_policy, config)[_known(batch)[batch.real]])
+    weight = torch.cat(weights)
+    return {
+        "weights/effective_share": float(effective_sample_share(weight)),
+        "weights/capped_share": float((weight >= config.weight_cap).float().mean()),
+    }
+
+
+def _returns(batch: SessionBatch, config: TrainingConfig) -> Tensor:
+    """R^a_t of Eq. (10), 0 where no known item was clicked. (B, T)"""
     value = agent_return(batch.score, batch.reward, batch.clicked, config.gamma, config.lambda_r)
-    known = batch.clicked & (batch.click < batch.catalogue_size)
-    weight = torch.where(known, value, 0.0)[batch.real]
+    return torch.where(_known(batch), value, 0.0)
+
+
+def _known(batch: SessionBatch) -> Tensor:
+    """Steps with a click on an item of the catalogue. (B, T) bool"""
+    return batch.clicked & (batch.click < batch.catalogue_size)
+
+
+def _at_clicks(logits: Tensor, batch: SessionBatch) -> Tensor:
+    """Log-probabilities of the clicked items; of any item where none is known. (M, n) -> (M,)"""
     click = batch.click[batch.real].clamp(max=batch.catalogue_size - 1)
-    log_policy = agent(batch).log_softmax(1).gather(1, click[:, None]).squeeze(1)
-    return policy_gradient_loss(log_policy, weight, len(batch))
+    return logits.log_softmax(1).gather(1, click[:, None]).squeeze(1)
+
+
+def _off_policy(agent: Agent, batch: SessionBatch) -> tuple[Tensor, Tensor]:
+    """Log-probabilities (M,) of the clicks under the behaviour model and under pi."""
+    states = agent.states(batch)
+    behaviour = _at_clicks(agent.heads["behaviour"](states.detach()), batch)
+    return behaviour, _at_clicks(agent.output(states), batch)
+
+
+def _weights(batch: SessionBatch, behaviour: Tensor, log_policy: Tensor, config: TrainingConfig) -> Tensor:
+    propensity = batch.propensity[batch.real]
+    modelled = importance_weight(log_policy, behaviour, config.weight_cap)
+    shown = inclusion_log_probability(log_policy, _slate_size(batch))
+    logged = importance_weight(shown, propensity.log(), config.weight_cap)
+    return torch.where(propensity.isnan(), modelled, logged)
+
+
+def _slate_size(batch: SessionBatch) -> Tensor:
+    """Items shown at the M real steps. (M,)"""
+    return batch.shown[batch.real].sum(1)

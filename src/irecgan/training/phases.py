@@ -1,13 +1,16 @@
 """The phases a training is made of. A unit is one epoch or one round: the grain of resuming."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.models.agent import Agent
 from irecgan.models.networks import ModelName
 from irecgan.training.calibration import calibrate_stop
+from irecgan.training.config import TrainingConfig
 from irecgan.training.lab import Lab
 from irecgan.training.learner import mean_loss
 
@@ -15,6 +18,8 @@ CALIBRATION = 5_000
 """Logged sessions on which U's rate of stopping is calibrated."""
 
 Metrics = dict[str, float]
+Diagnosis = Callable[[Agent, Sessions, TrainingConfig], Metrics]
+"""Further figures on how the agent learns, from held-out sessions."""
 
 
 class Phase(Protocol):
@@ -49,6 +54,7 @@ class Fit:
     """Fit the user model by Eq. (3), or the agent by Eq. (9)/(10), to the log alone."""
 
     model: ModelName
+    diagnose: Diagnosis | None = None
 
     @property
     def name(self) -> str:
@@ -71,7 +77,8 @@ class Fit:
 
     def unit(self, lab: Lab, index: int) -> Metrics:
         """One epoch."""
-        return fit_epoch(lab, self.model, lab.data.train, (self.name, index))
+        metrics = fit_epoch(lab, self.model, lab.data.train, (self.name, index))
+        return metrics if self.diagnose is None else metrics | self.diagnose(lab.agent, lab.data.validation, lab.config)
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class Rounds:
                 metrics |= fit_epoch(lab, "user", mixed, (self.name, index, "user", epoch))
             for epoch in range(lab.config.discriminator_epochs):
                 metrics |= discriminator_epoch(lab, (self.name, index, "discriminator", epoch))
-        losses = [mean_loss(lab.losses[model], lab.data.validation) for model in self.keeps]
+        losses = [mean_loss(lab.judges[model], lab.data.validation) for model in self.keeps]
         return metrics | {"validation": losses[0]}
 
     def _mixed(self, lab: Lab, name: tuple[str | int, ...]) -> tuple[Sessions, Metrics]:
@@ -141,7 +148,7 @@ def fit_epoch(lab: Lab, model: ModelName, sessions: Sessions, name: tuple[str | 
     train = lab.learners[model].epoch(loss, sessions, lab.config.batch_size, generator)
     if model == "user":
         calibrate_stop(lab.user, lab.data.some(CALIBRATION))
-    validation = mean_loss(loss, lab.data.validation)
+    validation = mean_loss(lab.judges[model], lab.data.validation)
     return {f"{model}/loss": train, f"{model}/validation": validation, "validation": validation}
 
 

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from irecgan.errors import UserError
+from irecgan.models.agent import Head
 from irecgan.models.networks import ModelName
-from irecgan.training.losses import AgentLoss, policy_gradient
+from irecgan.training.losses import (
+    AgentLoss,
+    actor_critic,
+    off_policy_gradient,
+    policy_gradient,
+    weight_metrics,
+)
 from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
 
 
@@ -19,6 +26,7 @@ class Recipe:
     deploys: Literal["user", "agent"]
     phases: Sequence[Phase]
     agent_loss: AgentLoss = policy_gradient
+    heads: Sequence[Head] = ()  # of the agent, for its objective
 
     @property
     def teaches(self) -> tuple[ModelName, ...]:
@@ -36,10 +44,27 @@ _TABLE = (
     ),
     Recipe("pg", "the agent alone, by policy gradient on the log", "agent", (Fit("agent"),)),
     Recipe(
+        "pgis",
+        "the agent alone, by policy gradient with importance weights",
+        "agent",
+        (Fit("agent", diagnose=weight_metrics),),
+        off_policy_gradient,
+        ("behaviour",),
+    ),
+    Recipe("ac", "the agent alone, by actor-critic on the log", "agent", (Fit("agent"),), actor_critic, ("value",)),
+    Recipe(
         "pgu",
         "the agent on logged and generated sessions, without a discriminator",
         "agent",
         (Fit("user"), Fit("agent"), Rounds(scored=False, keeps=("agent",))),
+    ),
+    Recipe(
+        "acu",
+        "pgu by actor-critic",
+        "agent",
+        (Fit("user"), Fit("agent"), Rounds(scored=False, keeps=("agent",))),
+        actor_critic,
+        ("value",),
     ),
     Recipe(
         "irecgan",
