@@ -65,3 +65,9 @@ def test_simulated_means_agree() -> None:
 def test_sessions_that_never_end_are_refused() -> None:
     with pytest.raises(UserError, match="never end"):
         best_static_slate(world_of([[1.0, 1.0]], [[[1.0], [1.0]]], 1))
+
+
+def test_slates_of_nearly_all_items_are_tried_without_listing_their_orders() -> None:
+    solution = best_static_slate(draw_world("softmax", states=3, items=12, slate_size=10, seed=0))
+    assert solution.exhaustive
+    assert len(set(solution.later.tolist())) == 10

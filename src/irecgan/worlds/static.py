@@ -1,5 +1,6 @@
 """The best slates for someone who learns nothing from clicks: one for the start, one for all that follows."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ def best_static_slate(world: MDPWorld) -> StaticSolution:
     """
     exhaustive = math.comb(world.catalogue_size, world.slate_size) <= _EXHAUSTIVE
     if exhaustive:
-        every = torch.combinations(torch.arange(world.catalogue_size), world.slate_size)
+        every = torch.tensor(list(itertools.combinations(range(world.catalogue_size), world.slate_size)))
         later = every[_values(world, every)[0].argmax()]
     else:
         later = _search(world)

@@ -1,0 +1,40 @@
+"""What the README tells a user to type works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from irecgan.cli import main
+from small_logs import TINY, small_log, small_world
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+COMMANDS = re.findall(r"^    \$ (irecgan .+?)(?: +#.*)?$", README, re.MULTILINE)
+SETTINGS = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+QUICKER = {
+    "simulate": ["--states", "3", "--items", "12", "--slate-size", "10"],
+    "train": SETTINGS,
+    "evaluate": ["--sessions", "100"],
+}
+
+
+def test_its_commands_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert {shlex.split(command)[1] for command in COMMANDS} >= {"simulate", "prepare", "inspect", "train", "recommend"}
+    for command in COMMANDS:
+        _, name, *rest = shlex.split(command)
+        assert main([name, *rest, *QUICKER.get(name, [])]) == 0, command
+        assert capsys.readouterr().out.strip()
+
+
+def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small_world().save(tmp_path / "WORLD.json")
+    small_log().write(tmp_path / "log.parquet")
+    (block,) = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+    block = block.replace('"units": 128', '"units": 8').replace("[7, 12, 99]", "[7, 5, 99]")
+    assert "irecgan.train(" in block
+    exec(compile(block, "README.md", "exec"), {})
