@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import polars as pl
 import torch
 
 from irecgan.data.encode import encode
@@ -25,7 +24,7 @@ from irecgan.policies.ranking import RankingPolicy
 from irecgan.rollout import rollout
 from irecgan.runs.store import load_run
 from irecgan.seeding import Streams
-from irecgan.simulation import CHUNK, session_frame, simulate
+from irecgan.simulation import simulated_log
 from irecgan.training.config import TrainingConfig
 from irecgan.training.train import train
 from irecgan.worlds.learned import LearnedWorld
@@ -39,9 +38,8 @@ def logged(world: MDPWorld, name: str, sessions: int, seed: int) -> SessionLog:
         "max": MaxPolicy(world),
         "mix": MixPolicy(world),
     }
-    batches = simulate(policies[name], world, sessions, max_length=1_000, streams=Streams(seed).child("simulate"))
-    frames = [session_frame(batch, i * CHUNK) for i, batch in enumerate(batches)]
-    return SessionLog.from_frame(pl.concat(frames, how="diagonal"), name)
+    streams = Streams(seed).child("simulate")
+    return simulated_log(policies[name], world, sessions, max_length=1_000, streams=streams, name=name)
 
 
 def generated_clicks(run: Path, log: SessionLog, sessions: int = 5_000) -> float | None:

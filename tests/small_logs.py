@@ -1,11 +1,9 @@
 """Logs of small simulated worlds, shared by tests of training and of runs."""
 
-import polars as pl
-
 from irecgan.data.log import SessionLog
 from irecgan.policies.logging import MixPolicy
 from irecgan.seeding import Streams
-from irecgan.simulation import session_frame, simulate
+from irecgan.simulation import simulated_log
 from irecgan.worlds.mdp import MDPWorld, draw_world
 
 TINY = {
@@ -28,6 +26,4 @@ def small_world() -> MDPWorld:
 
 def small_log(sessions: int = 60, *, world: MDPWorld | None = None, seed: int = 0) -> SessionLog:
     world = world or small_world()
-    batches = simulate(MixPolicy(world), world, sessions, max_length=30, streams=Streams(seed))
-    frames = (session_frame(batch, 5000 * i) for i, batch in enumerate(batches))
-    return SessionLog.from_frame(pl.concat(frames, how="diagonal"))
+    return simulated_log(MixPolicy(world), world, sessions, max_length=30, streams=Streams(seed))

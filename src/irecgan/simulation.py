@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
+from irecgan.data.log import SessionLog
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.witness import Witness
@@ -36,6 +37,15 @@ def simulate(
             hidden = witness.hidden(count, batch.real.shape[1])
             batch = _with_propensity(batch, policy.inclusion(world), hidden)
         yield batch
+
+
+def simulated_log(
+    policy: Policy[Any], world: MDPWorld, sessions: int, *, max_length: int, streams: Streams, name: str = "log"
+) -> SessionLog:
+    """The session log of ``sessions`` sessions; ``name`` stands for it in messages."""
+    batches = simulate(policy, world, sessions, max_length=max_length, streams=streams)
+    frames = (session_frame(batch, i * CHUNK) for i, batch in enumerate(batches))
+    return SessionLog.from_frame(pl.concat(frames, how="diagonal"), name)
 
 
 def session_frame(batch: SessionBatch, first_session: int = 0) -> pl.DataFrame:

@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 import irecgan
 from irecgan.commands.interface import Output
 from irecgan.data.log import SessionLog
@@ -14,7 +12,7 @@ from irecgan.files import refuse_existing
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.seeding import Streams
-from irecgan.simulation import CHUNK, session_frame, simulate
+from irecgan.simulation import simulated_log
 from irecgan.worlds.mdp import MDPWorld, draw_world
 
 HELP = """Make a simulated world, or read one, and log sessions from it. Users move between hidden states; an
@@ -59,15 +57,14 @@ def run(args: argparse.Namespace) -> Output:
     world = _world(args)
     path = args.world or args.out.parent / WORLD_FILE
     _refuse_another(world, path)
-    batches = simulate(
+    log = simulated_log(
         _policy(args.policy, world),
         world,
         args.sessions,
         max_length=args.max_length,
         streams=Streams(args.seed).child("simulate"),
+        name=str(args.out),
     )
-    parts = (session_frame(batch, i * CHUNK) for i, batch in enumerate(batches))
-    log = SessionLog.from_frame(pl.concat(parts, how="diagonal"), str(args.out))
     log.write(args.out)
     if not path.exists():
         world.save(path)

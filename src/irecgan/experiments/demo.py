@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from irecgan.data.log import SessionLog
 from irecgan.evaluation.evaluate import OnlineEvaluation, evaluate
 from irecgan.experiments.plots import coverage_plot, health_plot, learning_plot, reward_plot
@@ -13,11 +11,11 @@ from irecgan.experiments.report import Section, Table, render
 from irecgan.files import atomic_directory, write_json, write_text
 from irecgan.policies.logging import MixPolicy
 from irecgan.seeding import Streams
-from irecgan.simulation import session_frame, simulate
+from irecgan.simulation import simulated_log
 from irecgan.training.config import TrainingConfig
 from irecgan.training.metrics import read_metrics
 from irecgan.training.train import train
-from irecgan.worlds.mdp import MDPWorld, draw_world
+from irecgan.worlds.mdp import draw_world
 
 RECIPES = ("lstm", "pg", "irecgan")
 _SHOWN = ("oracle", "max", "belief", "static", "mix", "popularity", "random", *RECIPES)
@@ -37,7 +35,8 @@ def run_demo(out: Path, *, sessions: int, evaluation_sessions: int, seed: int, c
     with atomic_directory(out) as directory:
         world = draw_world("softmax", seed=seed)
         world.save(directory / "WORLD.json")
-        log = _log(world, sessions, Streams(seed).child("simulate"))
+        streams = Streams(seed).child("simulate")
+        log = simulated_log(MixPolicy(world), world, sessions, max_length=_MAX_LENGTH, streams=streams)
         log.write(directory / "log.parquet")
         runs = [directory / "runs" / recipe for recipe in RECIPES]
         for recipe, run in zip(RECIPES, runs, strict=True):
@@ -49,15 +48,6 @@ def run_demo(out: Path, *, sessions: int, evaluation_sessions: int, seed: int, c
         write_json(directory / "evaluation.json", found.to_json())
         write_text(directory / "report.html", _report(found, metrics, log))
     return Demo(found, out / "report.html")
-
-
-def _log(world: MDPWorld, sessions: int, streams: Streams) -> SessionLog:
-    batches = simulate(MixPolicy(world), world, sessions, max_length=_MAX_LENGTH, streams=streams)
-    first, frames = 0, []
-    for batch in batches:
-        frames.append(session_frame(batch, first))
-        first += len(batch)
-    return SessionLog.from_frame(pl.concat(frames, how="diagonal"), "log.parquet")
 
 
 def _report(found: OnlineEvaluation, metrics: dict[str, list[dict[str, Any]]], log: SessionLog) -> str:
