@@ -10,7 +10,7 @@ from irecgan.data.filters import ClickOutsideSlate, Counts, Filter, Record, Repe
 from irecgan.data.location import REPORT
 from irecgan.data.log import SessionLog
 from irecgan.data.sources.interface import Raw
-from irecgan.data.sources.registry import SOURCES
+from irecgan.data.sources.registry import FILTERS, SOURCES
 from irecgan.data.splits import SPLITS, split_log
 from irecgan.data.validation import validated
 from irecgan.errors import UserError
@@ -58,7 +58,7 @@ def prepare(
 
     Writes ``train.parquet``, ``validation.parquet``, ``test.parquet``, ``items.parquet`` (the items shown in
     the train part) and ``prepare.json``. Repeats in slates and clicks outside them are always filtered;
-    ``filters`` come after.
+    ``filters`` come after; without any, those that belong to the source (`registry.FILTERS`).
 
     Raises:
         UserError: an unknown source or split, unreadable files, a broken rule, or nothing left.
@@ -73,9 +73,8 @@ def prepare(
     raw = SOURCES[source](paths, streams.child("source"))
     if raw.frame.is_empty():
         raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
-    frame, records = apply_filters(
-        validated(raw.frame, name, mendable=True), (RepeatsInSlate(), ClickOutsideSlate(), *filters)
-    )
+    rules = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or FILTERS.get(source, ())))
+    frame, records = apply_filters(validated(raw.frame, name, mendable=True), rules)
     if frame.is_empty():
         raise UserError(f"{name}: no row is left after filtering; read {len(raw.frame)} steps")
     parts = split_log(SessionLog.from_frame(frame, name), split, streams)
