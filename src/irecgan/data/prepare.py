@@ -73,7 +73,7 @@ def prepare(
     raw = SOURCES[source](paths, streams.child("source"))
     if raw.frame.is_empty():
         raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
-    rules = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or FILTERS.get(source, ())))
+    rules: tuple[Filter, ...] = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or FILTERS.get(source, ())))
     frame, records = apply_filters(validated(raw.frame, name, mendable=True), rules)
     if frame.is_empty():
         raise UserError(f"{name}: no row is left after filtering; read {len(raw.frame)} steps")
