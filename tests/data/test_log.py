@@ -1,4 +1,6 @@
 import contextlib
+import gzip
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,7 +72,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "duplicate step": (
         {"step": [0, 0, 0, 1]},
-        "row 1: column step: found 0; expected each step of a session once",
+        "row 2: column step: found 0; expected each step of a session once",
     ),
     "negative step": ({"step": [1, -1, 0, 1]}, "row 2: column step: found -1; expected an integer from 0"),
     "fractional step": (
@@ -83,6 +85,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "nan reward": ({"reward": [0.0, float("nan"), 0.0, 0.0]}, "row 2: column reward: found nan"),
     "infinite reward": ({"reward": [0.0, float("inf"), 0.0, 0.0]}, "row 2: column reward: found inf"),
+    "huge reward": ({"reward": [0.0, 1e30, 0.0, 0.0]}, "row 2: column reward: found 1e[+]30; expected a number within"),
+    "date as reward": ({"reward": [date(2026, 1, 1)] * 4}, "column reward: found type Date; expected a number"),
+    "bytes as reward": ({"reward": [b"1"] * 4}, "column reward: found type Binary; expected a number"),
+    "bytes as step": ({"step": [b"1"] * 4}, "column step: found type Binary; expected an integer from 0"),
     "text reward": (
         {"reward": ["0", "1", "many", "0"]},
         "row 3: column reward: found 'many'; expected a number",
@@ -100,6 +106,27 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         r"row 1: column slate: found \[1, 1\]; expected no item twice",
     ),
     "null item": ({"slate": [[1, None], [3], [2], [4]]}, "row 1: column slate: .* expected no empty item id"),
+    "blank item": (
+        {"slate": [["1", ""], ["3"], ["2"], ["4"]], "click": None},
+        "row 1: column slate: .* expected no empty item id",
+    ),
+    "blank session": ({"session_id": ["b", "b", " ", "a"]}, "row 3: column session_id: found ' '"),
+    "lists as clicks": (
+        {"click": [None, [3], [2], None]},
+        "column click: found type List.Int64.; expected integers or",
+    ),
+    "bytes as clicks": ({"click": [None, b"\xff", None, None]}, "column click: found type Binary"),
+    "truth as clicks": ({"click": [None, True, None, None]}, "column click: found type Boolean"),
+    "lists as users": ({"user_id": [[1], [2], [3], [4]]}, "column user_id: found type List"),
+    "lists of lists": ({"slate": [[[1]], [[2]], [[3]], [[4]]]}, "column slate: found type List"),
+    "fractional session": (
+        {"session_id": [1.0, 1.0, 2.5, 2.5]},
+        "row 3: column session_id: found 2.5; expected integers",
+    ),
+    "fractional item": (
+        {"slate": [[1.0], [3.0], [2.0], [4.5]]},
+        "row 4: column slate: found 4.5; expected integers or",
+    ),
     "no session": ({"session_id": ["b", None, "a", "a"]}, "row 2: column session_id: found nothing"),
     "propensity": (
         {"propensity": [0.1, 1.5, 1.0, None]},
@@ -116,6 +143,71 @@ def test_a_breach_names_row_and_column(case: str) -> None:
         SessionLog.from_frame(frame(**changes), "f.csv")
     assert str(caught.value).startswith("f.csv: ")
     assert "\n" not in str(caught.value)
+
+
+def test_whole_floats_are_integers() -> None:
+    floats = frame(
+        slate=[[1.0, 2.0], [3.0, 4.0], [1.0, 2.0, 3.0], [4.0]],
+        click=[None, 3.0, 2.0, float("nan")],
+        session_id=[2.0, 2.0, 1.0, 1.0],
+    )
+    log = SessionLog.from_frame(floats)
+    assert log.frame["click"].to_list() == [3, None, 2, None]
+    assert log.frame["slate"][0].to_list() == [3, 4]
+    assert log.frame["session_id"].to_list() == [2, 2, 1, 1]
+
+
+def test_arrays_are_slates() -> None:
+    arrays = frame(slate=[[1, 2], [3, 4], [2, 3], [4, 5]]).with_columns(pl.col("slate").cast(pl.Array(pl.Int64, 2)))
+    assert SessionLog.from_frame(arrays).frame["slate"].dtype == pl.List(pl.Int64)
+
+
+def test_columns_of_any_name_are_carried_along() -> None:
+    others = {"row": [1] * 4, "row_": [2] * 4, "position": [3] * 4, "session": [4] * 4}
+    assert set(SessionLog.from_frame(frame(**others)).frame.columns) == {*ROWS, *others}
+
+
+HEAD = "session_id,step,slate,click,reward\n"
+JSON = '{"session_id": 1, "step": 0, "slate": [1, 2], "click": 1, "reward": 1.0}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", HEAD + "1,0,1 2,1,0\n1,1,1 2\n", "row 2: found 3 fields; expected 5, as in the header"),
+        ("a.csv", HEAD + "1,0,1 2,1,0\n\n1,1,1 2,1,0,7\n", "row 2: found 6 fields; expected 5, as in the header"),
+        ("a.csv", HEAD + "1,0,1  2,1,0\n", r"row 1: column slate: found \['1', '', '2'\]; expected no empty item id"),
+        ("a.csv", "session_id,step,slate,click,click\n1,0,1 2,1,1\n", "column click: found twice in the header"),
+        ("a.jsonl", JSON + JSON[:40], "row 2: .* cannot be read as JSON lines"),
+        ("a.jsonl", JSON + "\n" + JSON.replace("1.0", "NaN"), "row 2: found NaN; expected a finite number: cannot be"),
+        ("a.jsonl", JSON.replace("1.0", "1e999"), "row 1: found 1e999; expected a finite number: cannot be"),
+        ("a.jsonl", JSON + JSON.replace("[1, 2]", "[1, 2.5]"), "row 2: column slate: found 2.5; expected integers"),
+    ],
+)
+def test_a_broken_line_is_named(name: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=message):
+        SessionLog.read(tmp_path / name)
+
+
+def test_a_broken_line_of_a_compressed_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress((JSON + JSON[:40]).encode()))
+    with pytest.raises(UserError, match=r"row 2: .* cannot be read as JSON lines"):
+        SessionLog.read(path)
+
+
+@pytest.mark.parametrize("text", ['1,0,"a b",a,0\n1,1,"a b",b,0\n', '1,0,"a\nb c",c,0\n1,1,x c,c,0\n'])
+def test_quoted_fields_are_no_broken_lines(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEAD + text)
+    assert SessionLog.read(tmp_path / "a.csv").steps == 2
+
+
+def test_a_row_is_counted_in_its_own_file(tmp_path: Path) -> None:
+    SessionLog.from_frame(frame()).write(tmp_path / "1.parquet")
+    frame(session_id=["c"] * 4, step=[0, 1, 2, -1]).write_parquet(tmp_path / "2.parquet")
+    with pytest.raises(UserError, match=r"2\.parquet: row 4: column step: found -1"):
+        SessionLog.read(tmp_path)
 
 
 @pytest.mark.parametrize("column", ["session_id", "slate", "click", "step"])
@@ -166,6 +258,7 @@ def timed(timestamps: list[object]) -> pl.DataFrame:
         [30, 10, 20],
         [3.5, 1.5, 2.5],
         ["30", "9", "20"],
+        ["1600000000000000002", "1600000000000000000", "1600000000000000001"],
         ["2026-01-03", "2026-01-01", "2026-01-02"],
         ["2026-01-01T12:00:02", "2026-01-01T11:59:59", "2026-01-01T12:00:01"],
     ],
@@ -187,6 +280,9 @@ def test_dates_and_times_as_they_are() -> None:
         (["2026-01-01", "tomorrow"], "row 2: column timestamp: found 'tomorrow'"),
         ([1, None], "row 2: column timestamp"),
         ([True, False], "column timestamp: found type Boolean"),
+        (["yesterday", "tomorrow"], "row 1: column timestamp: found 'yesterday'"),
+        ([1.0, float("nan")], "row 2: column timestamp: found nan"),
+        (["1", "inf"], "row 2: column timestamp: found 'inf'"),
     ],
 )
 def test_a_time_that_is_none_is_named(timestamps: list[object], message: str) -> None:

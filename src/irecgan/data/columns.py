@@ -10,4 +10,7 @@ PROPENSITY = "propensity"
 USER = "user_id"
 ITEM = "item_id"
 LAST_EVENT = "last_event"  # optional: time of a session's last event, of whatever kind; splits by time prefer it
-ROW = "row"  # 1-based row in the file, for messages; never part of a log
+
+# For messages, while a log is validated; never part of a log.
+ROW = "irecgan.row"  # place among all rows read, from 1
+FILE = "irecgan.file"  # where the rows come from several files

@@ -1,11 +1,16 @@
 """Files of a session log as raw frames: formats and compression, no rules."""
 
 import errno
+import gzip
+import json
+import math
+import re
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from irecgan.data.columns import SLATE
+from irecgan.data.columns import FILE, SLATE
 from irecgan.errors import UserError
 from irecgan.files import atomic_path
 
@@ -29,7 +34,7 @@ def read_frame(path: Path) -> pl.DataFrame:
         if isinstance(error, PermissionError):
             raise
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: cannot be read as {_format(path)} ({reason})") from None
+        raise UserError(f"{path}: {_broken_line(path)}cannot be read as {_format(path)} ({reason})") from None
     if frame.is_empty():
         raise UserError(f"{path}: has no rows; expected one row per step of a session")
     return frame
@@ -61,14 +66,14 @@ def _read_directory(path: Path) -> pl.DataFrame:
     files = sorted(file for file in path.iterdir() if file.suffix in _DIRECTORY)
     if not files:
         raise UserError(f"{path}: found no .parquet, .csv or .jsonl file in the directory")
-    frames = [read_frame(file) for file in files]
+    frames = [read_frame(file).with_columns(pl.lit(str(file)).alias(FILE)) for file in files]
     for file, frame in zip(files, frames, strict=True):
         if frame.columns != frames[0].columns:
-            raise UserError(f"{file}: found columns {frame.columns}; expected {frames[0].columns}")
+            raise UserError(f"{file}: found columns {frame.columns[:-1]}; expected {frames[0].columns[:-1]}")
     try:
         return pl.concat(frames)
     except pl.exceptions.PolarsError as error:
-        raise UserError(f"{path}: its files do not fit together ({error})") from None
+        raise UserError(f"{path}: its files do not fit together ({' '.join(str(error).split())[:200]})") from None
 
 
 def _read_file(path: Path) -> pl.DataFrame:
@@ -76,11 +81,53 @@ def _read_file(path: Path) -> pl.DataFrame:
     if kind == "Parquet":
         return pl.read_parquet(path, hive_partitioning=False)
     if kind == "CSV":
+        _refuse_ragged(path)
         frame = pl.read_csv(path, infer_schema=False, null_values=[""])
+        for column in frame.columns:
+            if twice := re.fullmatch(r"(.*)_duplicated_\d+", column):
+                raise UserError(f"{path}: column {twice[1]}: found twice in the header; expected each column once")
         if SLATE in frame.columns:
             frame = frame.with_columns(pl.col(SLATE).str.strip_chars().str.split(" "))
         return frame
     return pl.read_ndjson(path, infer_schema_length=None)
+
+
+def _refuse_ragged(path: Path) -> None:
+    """Raise UserError for the first line of a CSV file that has not as many fields as its header.
+
+    Lines with quotes are not counted, and none in a file where a quoted field may hold a line break.
+    """
+    whole: dict[str, Any] = {"separator": "\x1f", "quote_char": None, "truncate_ragged_lines": True}
+    lines = pl.read_csv(path, has_header=False, infer_schema=False, **whole).to_series().drop_nulls()
+    if (lines.str.count_matches('"', literal=True) % 2 == 1).any():
+        return
+    fields = lines.str.count_matches(",", literal=True) + 1
+    wrong = (fields != fields[0]) & ~lines.str.contains('"', literal=True) & ('"' not in lines[0])
+    if wrong.any():
+        at = int(wrong.arg_max() or 0)
+        raise UserError(f"{path}: row {at}: found {fields[at]} fields; expected {fields[0]}, as in the header")
+
+
+def _broken_line(path: Path) -> str:
+    """``row N: `` and what is wrong there, for the first line of a JSON-lines file that is no JSON; else nothing."""
+    if _format(path) != "JSON lines" or path.suffix == ".zst":
+        return ""
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for line in filter(bytes.strip, file):
+                number += 1
+                json.loads(line, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, OSError, EOFError, RecursionError) as error:
+        return f"row {max(number, 1)}: {error}: "
+    return ""
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"found {text}; expected a finite number")
+    return number
 
 
 def _format(path: Path) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, PROPENSITY, REWARD, ROW, SESSION, SLATE, STEP, TIMESTAMP, USER
+from irecgan.data.columns import CLICK, FILE, PROPENSITY, REWARD, ROW, SESSION, SLATE, STEP, TIMESTAMP, USER
 from irecgan.errors import UserError
 
 Rule = tuple[str, pl.Expr, str]
@@ -12,6 +12,9 @@ Rule = tuple[str, pl.Expr, str]
 _ONCE = "no item twice"
 _INSIDE = "an item of the slate, or nothing"
 _MENDABLE = (_ONCE, _INSIDE)
+_TEXT = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+_LARGEST_WHOLE_FLOAT = 2**53  # beyond it not every integer is a float
+_LARGEST_REWARD = 1e18  # its square is still a finite float32
 
 
 def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.DataFrame:
@@ -20,8 +23,6 @@ def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.D
     With ``mendable`` the breaches that `irecgan.data.filters` mends are let pass: a click outside its
     slate, an item twice in a slate. Raises UserError for the first other breach of the rules in ``_rules``.
     """
-    if ROW in frame.columns:
-        frame = frame.rename({ROW: f"{ROW}_"})
     if frame.is_empty():
         raise UserError(f"{name}: has no rows; expected one row per step of a session")
     order = _order_column(frame, name)
@@ -31,10 +32,10 @@ def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.D
             continue
         breach = typed.filter(broken).head(1)
         if len(breach):
-            row, found = breach[ROW][0], _shown(breach[column][0])
-            raise UserError(f"{name}: row {row}: column {column}: found {found}; expected {expected}")
+            found, place = _shown(breach[column][0]), _place(typed, name, breach[ROW][0] - 1)
+            raise UserError(f"{place}: column {column}: found {found}; expected {expected}")
     first = pl.col(ROW).min().over(SESSION)
-    return typed.sort(first, order, ROW).drop(ROW)
+    return typed.sort(first, order, ROW).drop(ROW, FILE, strict=False)
 
 
 def order_column(frame: pl.DataFrame) -> str:
@@ -66,17 +67,33 @@ def _typed(frame: pl.DataFrame, order: str, name: str) -> pl.DataFrame:
 
 def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """Item and session ids as Int64 where all are integers as written, else as String."""
+    if isinstance(frame.schema[SLATE], pl.Array):
+        frame = frame.with_columns(pl.col(SLATE).arr.to_list())
     if not isinstance(frame.schema[SLATE], pl.List):
         raise UserError(f"{name}: column {SLATE}: found type {frame.schema[SLATE]}; expected a list of item ids")
-    items = pl.concat([frame[SLATE].explode().cast(pl.String), frame[CLICK].cast(pl.String)])
-    item_type = pl.Int64 if _all_integers(items) else pl.String
-    casts = [pl.col(SLATE).cast(pl.List(pl.String)).cast(pl.List(item_type))]
-    casts.append(pl.col(CLICK).cast(pl.String).cast(item_type))
-    for column in (SESSION, USER):
-        if column in frame.columns:
-            whole = pl.Int64 if _all_integers(frame[column].cast(pl.String)) else pl.String
-            casts.append(pl.col(column).cast(pl.String).cast(whole))
+    own = [column for column in (SESSION, USER) if column in frame.columns]
+    for column in (SLATE, CLICK, *own):
+        frame = _written(frame, column, name)
+    items = pl.concat([frame[SLATE].explode(), frame[CLICK]])
+    kind = pl.Int64 if _all_integers(items) else pl.String
+    casts = [pl.col(SLATE).cast(pl.List(kind)), pl.col(CLICK).cast(kind)]
+    casts += [pl.col(column).cast(pl.Int64 if _all_integers(frame[column]) else pl.String) for column in own]
     return frame.with_columns(casts)
+
+
+def _written(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
+    """The ids of ``column`` as text. Whole floats count as integers: columns with gaps often hold them."""
+    source, listed = frame[column], column == SLATE
+    ids = source.explode() if listed else source
+    if not (ids.dtype.is_integer() or ids.dtype.is_float() or ids.dtype in _TEXT):
+        raise UserError(f"{name}: column {column}: found type {ids.dtype}; expected integers or strings as ids")
+    if ids.dtype.is_float():
+        whole = ids.is_nan() | ((ids % 1 == 0) & (ids.abs() <= _LARGEST_WHOLE_FLOAT))
+        for found in ids.filter(~whole).head(1):
+            at = int((source.list.contains(found) if listed else source == found).arg_max() or 0)
+            raise UserError(f"{_place(frame, name, at)}: column {column}: found {found}; expected integers or strings")
+        source = source.cast(pl.List(pl.Int64) if listed else pl.Int64, strict=False)
+    return frame.with_columns(source.cast(pl.List(pl.String) if listed else pl.String))
 
 
 def _all_integers(values: pl.Series) -> bool:
@@ -87,54 +104,81 @@ def _all_integers(values: pl.Series) -> bool:
 
 def _cast(frame: pl.DataFrame, column: str, kind: type[pl.DataType], expected: str, name: str) -> pl.DataFrame:
     source = frame[column]
-    if source.dtype == pl.Boolean or source.dtype.is_nested():
+    if not (source.dtype.is_numeric() or source.dtype in _TEXT):
         raise UserError(f"{name}: column {column}: found type {source.dtype}; expected {expected}")
+    if source.dtype in _TEXT:
+        source = source.cast(pl.String)
     cast = source.cast(pl.Float64, strict=False).cast(kind, strict=False)
     whole = cast.cast(pl.Float64) == source.cast(pl.Float64, strict=False)
     wrong = source.is_not_null() & (cast.is_null() | ~whole.fill_null(False) & ~cast.cast(pl.Float64).is_nan())
     if wrong.any():
         at = int(wrong.arg_max() or 0)
         found = _shown(source[at])
-        raise UserError(f"{name}: row {at + 1}: column {column}: found {found}; expected {expected}")
+        raise UserError(f"{_place(frame, name, at)}: column {column}: found {found}; expected {expected}")
     return frame.with_columns(cast.alias(column))
 
 
 def _timestamps(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """Timestamps as numbers or as datetimes; ISO text is parsed."""
     source = frame[TIMESTAMP]
-    if source.dtype != pl.String:
-        if not (source.dtype.is_numeric() or source.dtype.is_temporal()):
-            raise UserError(f"{name}: column {TIMESTAMP}: found type {source.dtype}; expected numbers or ISO dates")
-        return frame
-    numbers = source.cast(pl.Float64, strict=False)
-    parsed = numbers if numbers.null_count() == source.null_count() else source.str.to_datetime(strict=False)
+    if not (source.dtype.is_numeric() or source.dtype.is_temporal() or source.dtype in _TEXT):
+        raise UserError(f"{name}: column {TIMESTAMP}: found type {source.dtype}; expected numbers or ISO dates")
+    parsed = _parsed(source.cast(pl.String)) if source.dtype in _TEXT else source
     wrong = source.is_not_null() & parsed.is_null()
+    if parsed.dtype.is_float():
+        wrong |= parsed.is_not_null() & ~parsed.is_finite()
     if wrong.any():
         at = int(wrong.arg_max() or 0)
         raise UserError(
-            f"{name}: row {at + 1}: column {TIMESTAMP}: found {_shown(source[at])}; "
+            f"{_place(frame, name, at)}: column {TIMESTAMP}: found {_shown(source[at])}; "
             "expected a number or an ISO date like the other rows"
         )
     return frame.with_columns(parsed.alias(TIMESTAMP))
 
 
+def _parsed(text: pl.Series) -> pl.Series:
+    """Numbers, if all of ``text`` is such, else datetimes; null where it is neither."""
+    for kind in (pl.Int64, pl.Float64):
+        numbers = text.cast(kind, strict=False)
+        if numbers.null_count() == text.null_count():
+            return numbers
+    try:
+        return text.str.to_datetime(strict=False)
+    except pl.exceptions.ComputeError:  # not even the first is a date
+        return pl.Series([None] * len(text), dtype=pl.Datetime)
+
+
 def _rules(frame: pl.DataFrame, order: str) -> Iterator[Rule]:
     slate, click, reward = pl.col(SLATE), pl.col(CLICK), pl.col(REWARD)
-    yield SESSION, pl.col(SESSION).is_null(), "a session id"
+    yield SESSION, _is_blank(pl.col(SESSION)), "a session id"
     yield order, pl.col(order).is_null(), "a value on every row"
     if order == STEP:
         yield STEP, pl.col(STEP) < 0, "an integer from 0"
-        yield STEP, pl.struct(SESSION, STEP).is_duplicated(), "each step of a session once"
+        yield STEP, ~pl.struct(SESSION, STEP).is_first_distinct(), "each step of a session once"
     yield SLATE, slate.is_null() | (slate.list.len() == 0), "at least one item"
-    yield SLATE, slate.list.eval(pl.element().is_null()).list.any(), "no empty item id"
+    yield SLATE, slate.list.eval(_is_blank(pl.element())).list.any(), "no empty item id"
     yield SLATE, slate.list.n_unique() != slate.list.len(), _ONCE
     yield CLICK, click.is_not_null() & ~slate.list.contains(click), _INSIDE
     yield REWARD, ~reward.is_finite(), "a finite number"
+    yield REWARD, reward.abs() > _LARGEST_REWARD, f"a number within +-{_LARGEST_REWARD:g}"
     yield REWARD, click.is_null() & (reward != 0), "0 where nothing was clicked"
     if PROPENSITY in frame.columns:
         propensity = pl.col(PROPENSITY)
         outside = ~((propensity > 0) & (propensity <= 1)) | propensity.is_nan()
         yield PROPENSITY, propensity.is_not_null() & outside, "a number in (0, 1]"
+
+
+def _is_blank(ids: pl.Expr) -> pl.Expr:
+    """Ids that are missing, or written with nothing but spaces."""
+    return ids.is_null() | (ids.cast(pl.String).str.strip_chars() == "")
+
+
+def _place(frame: pl.DataFrame, name: str, at: int) -> str:
+    """File and row, counted from 1, of the row that is ``at`` when all rows are counted from 0."""
+    if FILE not in frame.columns:
+        return f"{name}: row {at + 1}"
+    file = frame[FILE][at]
+    return f"{file}: row {at + 1 - int((frame[FILE] == file).arg_max() or 0)}"
 
 
 def _shown(value: object) -> str:
