@@ -53,6 +53,7 @@ def test_an_unknown_item_keeps_its_place() -> None:
 def test_ids_of_another_type_are_unknown_or_matched_by_writing() -> None:
     catalogue = Catalogue(pl.Series(["10", "x"]))
     assert encode(log([[10, None]]), catalogue).click.tolist() == [0, 2]
+    assert Catalogue(pl.Series([7, 8])).index(pl.Series(["8", "007", None])).tolist() == [1, 2, 2]
 
 
 @pytest.mark.parametrize("items", [[1], []])

@@ -62,7 +62,7 @@ class Catalogue:
         """Indices of ``ids``, n for those not known. (R,) int64"""
         wanted = pl.Series(ids, dtype=self.items.dtype) if not isinstance(ids, pl.Series) else ids
         if wanted.dtype != self.items.dtype:
-            wanted = wanted.cast(pl.String).cast(self.items.dtype, strict=False)
+            wanted = self._as_written(wanted.cast(pl.String))
         found = wanted.replace_strict(self.items, self._indices, default=len(self), return_dtype=pl.Int64)
         return torch.from_numpy(found.to_numpy(writable=True))
 
