@@ -14,6 +14,7 @@ from irecgan.objectives.importance import (
     effective_sample_share,
     importance_weight,
     inclusion_log_probability,
+    inclusion_slope,
     top_k_multiplier,
 )
 from irecgan.objectives.policy import agent_return, policy_gradient_loss
@@ -53,7 +54,9 @@ def off_policy_gradient(agent: Agent, batch: SessionBatch, config: TrainingConfi
     behaviour, log_policy = _off_policy(agent, batch)
     weight = _weights(batch, behaviour, log_policy, config)
     if config.top_k_correction:
-        weight = weight * top_k_multiplier(log_policy, _slate_size(batch))
+        size, logged = _slate_size(batch), ~batch.propensity[batch.real].isnan()
+        # Where the weight is a ratio of inclusion chances, these have their gradient taken; else pi has.
+        weight = weight * torch.where(logged, inclusion_slope(log_policy, size), top_k_multiplier(log_policy, size))
     value = _returns(batch, config)[batch.real] * weight
     likelihood = behaviour[_known(batch)[batch.real]].sum() / len(batch)
     return policy_gradient_loss(log_policy, value, len(batch)) - likelihood
