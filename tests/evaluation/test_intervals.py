@@ -38,3 +38,5 @@ def test_exact_values_and_single_sessions() -> None:
     assert Interval.exact(2.0).to_json() == {"mean": 2.0, "low": 2.0, "high": 2.0}
     alone = normal_ratios(np.array([[2.0]]), np.array([4.0]))[0]
     assert (alone.low, alone.mean, alone.high) == (0.5, 0.5, 0.5)
+    assert str(Interval.exact(2.0)) == "2.000  (exact)"
+    assert str(alone) == "0.500 [0.500, 0.500]"  # an estimate, however narrow

@@ -1,6 +1,6 @@
 """Means with 95 % intervals. Sessions are the unit: the steps of one session are not independent."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +19,19 @@ class Interval:
     mean: float
     low: float
     high: float
+    known: bool = False  # exact, and no estimate at all
 
     @classmethod
     def exact(cls, value: float) -> "Interval":
         """A value that is known."""
-        return cls(value, value, value)
+        return cls(value, value, value, known=True)
 
     def to_json(self) -> dict[str, float]:
         """``mean``, ``low``, ``high``."""
-        return asdict(self)
+        return {"mean": self.mean, "low": self.low, "high": self.high}
 
     def __str__(self) -> str:
-        if self.low == self.high:
+        if self.known:
             return f"{self.mean:.3f}  (exact)"
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
@@ -50,7 +51,7 @@ def bootstrap_ratios(totals: Floats, counts: Floats, generator: np.random.Genera
         ratios.append((weight @ totals) / (weight @ counts)[:, None])
     low, high = np.percentile(np.concatenate(ratios), [2.5, 97.5], axis=0)  # (F,)
     mean = totals.sum(0) / counts.sum()
-    return [Interval(*map(float, values)) for values in zip(mean, low, high, strict=True)]
+    return [Interval(float(m), float(lo), float(hi)) for m, lo, hi in zip(mean, low, high, strict=True)]
 
 
 def normal_ratios(totals: Floats, counts: Floats) -> list[Interval]:
