@@ -14,7 +14,12 @@ from irecgan.errors import UserError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its name when the block ends without an error."""
+    """A temporary path beside ``path`` that takes its name when the block ends without an error.
+
+    Raises UserError when ``path`` is a directory.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a directory; expected the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -46,9 +51,9 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Remove the temporary files that a process left in ``directory`` when it was killed while writing."""
-    for path in directory.glob(".*.*"):
+def remove_leftovers(directory: Path, name: str = "*") -> None:
+    """Remove the temporary files that a process left in ``directory`` when it was killed while writing ``name``."""
+    for path in directory.glob(f".{name}.*"):
         if path.is_file():
             path.unlink()
 
@@ -80,6 +85,8 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not a JSON file ({error})") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+        raise UserError(f"{path}: not valid JSON ({error})") from None
 
 
 def _umask() -> int:

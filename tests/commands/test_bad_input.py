@@ -21,6 +21,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     small_log().write(home / "log.parquet")
     small_world().save(home / "WORLD.json")
+    (home / "none.csv").mkdir()
+    (home / "deep.json").write_text("[" * 100_000)
+    (home / "long.json").write_text("9" * 5_000)
     irecgan.train(home / "log.parquet", recipe="pg", out=home / "run", settings=TINY)
     return home
 
@@ -72,6 +75,23 @@ def complaints(stderr: str) -> int:
         (["prepare", "log", "{home}/log.parquet", "--out", "{new}", "--top-items", "1"], "--top-items"),
         (["prepare", "log", "{home}/log.parquet", "--out", "{new}", "--max-clicks", "0"], "--max-clicks"),
         (["simulate", "--out", "{new}.parquet", "--policy", "{home}/run", "--sessions", "5"], "world"),
+        (["recommend", "{home}/run", "--history", "\udcff"], "--history: found"),
+        (
+            [
+                "simulate",
+                "--out",
+                "{home}/none.csv",
+                "--policy",
+                "max",
+                "--sessions",
+                "5",
+                "--world",
+                "{home}/WORLD.json",
+            ],
+            "none.csv: is a directory",
+        ),
+        (["evaluate", "{home}/run", "--world", "{home}/deep.json"], "deep.json: not valid JSON"),
+        (["evaluate", "{home}/run", "--world", "{home}/long.json"], "long.json: not valid JSON"),
         (["demo", "--out", "{home}/run"], "exists already"),
     ],
 )

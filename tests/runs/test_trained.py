@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
+from irecgan.models.agent import Agent
 from irecgan.policies.ranking import top_slate
 from irecgan.rollout import rollout
 from irecgan.runs.trained import TrainedPolicy, load_policy
@@ -151,6 +153,60 @@ def test_a_run_with_a_missing_or_altered_file_is_refused(run: Path, tmp_path: Pa
         load_policy(copy)
     with pytest.raises(UserError, match="not a run"):
         load_policy(tmp_path)
+
+
+def resealed(copy: Path, name: str) -> None:
+    """Have run.json expect the contents that ``name`` has now."""
+    fields = json.loads((copy / "run.json").read_text())
+    fields["files"][name] = hashlib.sha256((copy / name).read_bytes()).hexdigest()
+    (copy / "run.json").write_text(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": True}, "found format True"),
+        ({"slate_size": 0}, "slate_size: "),
+        ({"files": {}}, "no agent.safetensors"),
+        ({"size": {"items": 8, "layers": 0}}, r"run\.json: found \{'size\.layers': 0\}; expected at least 1"),
+        ({"size": {"items": 8, "units": 10**12}}, "does not fit into memory"),
+        ({"size": {"items": 5}}, r"items\.parquet: not the 5 items"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_files_is_refused(
+    changes: dict[str, object], message: str, run: Path, tmp_path: Path
+) -> None:
+    copy = damaged(run, tmp_path / "copy")
+    fields = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**fields, **changes}))
+    with pytest.raises(UserError, match=message):
+        load_policy(copy)
+
+
+def test_items_and_weights_of_another_run_are_refused(run: Path, tmp_path: Path) -> None:
+    copy = damaged(run, tmp_path / "copy")
+    pl.read_parquet(copy / "items.parquet").rename({"item_id": "id"}).write_parquet(copy / "items.parquet")
+    resealed(copy, "items.parquet")
+    with pytest.raises(UserError, match=r"items\.parquet: not the 8 items"):
+        load_policy(copy)
+    copy = damaged(run, tmp_path / "other")
+    weights = copy / "agent.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    resealed(copy, "agent.safetensors")
+    with pytest.raises(UserError, match=r"agent\.safetensors: not the weights of this run"):
+        load_policy(copy)
+
+
+def test_the_order_holds_where_probabilities_vanish(run: Path) -> None:
+    policy = load_policy(run)
+    agent = policy.ranker
+    assert isinstance(agent, Agent)
+    with torch.no_grad():
+        agent.output.weight.zero_()
+        agent.output.bias.copy_(-1_000.0 * torch.tensor([3, 1, 2, 0, 4, 5, 6, 7]))
+    answer = policy.recommend(k=8)
+    assert answer.probabilities[1:] == [0.0] * 7
+    assert answer.items == policy.catalogue.ids_of(torch.tensor([3, 1, 2, 0, 4, 5, 6, 7]))
 
 
 def test_the_catalogue_of_a_run_is_that_of_its_log(run: Path) -> None:

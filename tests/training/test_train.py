@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import irecgan
 from irecgan.data.log import SessionLog
@@ -78,6 +78,55 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(
         [{k: v for k, v in x.items() if k not in drop} for x in read_metrics(tmp_path / n)] for n in ("whole", "killed")
     ]
     assert lines[0] == lines[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("training.json", '{"a": 1}', r"training\.json: recipe: Field required"),
+        ("checkpoint.safetensors", "", r"checkpoint\.safetensors: not a checkpoint of this training"),
+        ("checkpoint.safetensors", None, r"checkpoint\.safetensors: not a checkpoint of this training"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(
+    name: str, content: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, log = tmp_path / "run", small_log()
+    with monkeypatch.context() as patch:
+        patch.setattr("irecgan.training.train._finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            irecgan.train(log, recipe="pg", out=out, settings=TINY)
+    if content is None:  # of other networks
+        save_file({"x": torch.zeros(1)}, out / name, {"progress": "{}"})
+    else:
+        (out / name).write_text(content)
+    with pytest.raises(UserError, match=message):
+        irecgan.train(log, recipe="pg", out=out, settings=TINY, resume=True)
+    assert (out / name).exists()
+
+
+def test_a_training_killed_at_its_first_or_its_last_breath_can_be_resumed(tmp_path: Path) -> None:
+    out, log = tmp_path / "run", small_log()
+    out.mkdir()
+    (out / ".training.json.x1y2.json").write_text("{")
+    irecgan.train(log, recipe="pg", out=out, settings=TINY, resume=True)
+    whole = sorted(path.name for path in out.iterdir())
+    for name in ("training.json", loop.CHECKPOINT):
+        (out / name).write_text("left behind")
+    irecgan.train(log, recipe="pg", out=out, settings=TINY, resume=True)
+    assert sorted(path.name for path in out.iterdir()) == whole
+
+
+def test_networks_too_large_for_memory_are_named_and_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not fit into memory"):
+        irecgan.train(small_log(), recipe="pg", out=tmp_path / "run", settings={**TINY, "units": 10**12})
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_metrics_are_named(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"phase": "x"}\n{"phase')
+    with pytest.raises(UserError, match=r"metrics\.jsonl: row 2: found"):
+        read_metrics(tmp_path)
 
 
 def test_resume_of_a_finished_training_changes_nothing(tmp_path: Path) -> None:

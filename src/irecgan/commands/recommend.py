@@ -51,4 +51,8 @@ def _ids(option: str, text: str) -> list[int | str]:
     ids: list[int | str] = [part.strip() for part in text.split(",")]
     if not all(ids):
         raise UserError(f"{option}: found an empty item id in {text!r}, expected ids with a comma between them")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{option}: found {text!r}, expected text in UTF-8") from None
     return ids

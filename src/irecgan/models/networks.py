@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 
+from irecgan.errors import UserError
 from irecgan.models.agent import Agent, Head
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.recurrent import Size
@@ -21,15 +22,18 @@ def blank_network(
 ) -> Network:
     """The network called ``name``, on the CPU; its weights hold anything and are still to be set.
 
-    ``heads``: of the agent.
+    ``heads``: of the agent. Raises UserError when it does not fit into memory.
     """
-    with torch.device("meta"):  # a constructor elsewhere would draw weights from torch's global generator
-        network: Network
-        match name:
-            case "user":
-                network = RecurrentUserModel(size, stop, reward_law)
-            case "agent":
-                network = Agent(size, heads)
-            case "discriminator":
-                network = Discriminator(size, reward_law)
-    return network.to_empty(device="cpu")
+    try:
+        with torch.device("meta"):  # a constructor elsewhere would draw weights from torch's global generator
+            network: Network
+            match name:
+                case "user":
+                    network = RecurrentUserModel(size, stop, reward_law)
+                case "agent":
+                    network = Agent(size, heads)
+                case "discriminator":
+                    network = Discriminator(size, reward_law)
+        return network.to_empty(device="cpu")
+    except RuntimeError:
+        raise UserError(f"the {name} network does not fit into memory; found {size}") from None

@@ -1,9 +1,9 @@
 """``run.json``: what a run directory holds and how it came about."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from irecgan.errors import UserError
 from irecgan.files import read_json, write_json
@@ -17,6 +17,16 @@ MANIFEST = "run.json"
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, path: Path, fields: Any) -> Self:
+        """The record of ``fields``, which were read from ``path``. Raises UserError naming the first wrong one."""
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = "".join(f"{field}: " for field in first["loc"])
+            raise UserError(f"{path}: {place}{first['msg'].removeprefix('Value error, ')}") from None
 
 
 class Origin(_Record):
@@ -38,9 +48,17 @@ class Manifest(_Record):
     size: Size
     stop: Stop
     reward_law: RewardLaw
-    slate_size: int
+    slate_size: Annotated[int, Field(ge=1)]
     final_slates: bool
     files: dict[str, str]  # name -> sha256
+
+    @model_validator(mode="after")
+    def _has_sizes(self) -> Self:
+        numbers = {name: n for name, n in vars(self.size).items() if isinstance(n, int)}
+        wrong = {f"size.{name}": n for name, n in numbers.items() if n < 1}
+        if wrong:
+            raise ValueError(f"found {wrong}; expected at least 1")
+        return self
 
     def write(self, directory: Path) -> None:
         """Write ``run.json``."""
@@ -54,10 +72,6 @@ class Manifest(_Record):
             raise UserError(f"{directory}: not a run: it has no {MANIFEST}; expected the --out of a finished training")
         fields = read_json(path)
         found = fields.get("format") if isinstance(fields, dict) else None
-        if found != FORMAT:
+        if isinstance(found, bool) or found != FORMAT:
             raise UserError(f"{path}: found format {found!r}; this version of irecgan reads format {FORMAT}")
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return cls.parse(path, fields)

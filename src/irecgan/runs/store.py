@@ -75,6 +75,8 @@ def load_run(directory: Path) -> Run:
         if _digest(path) != digest:
             raise UserError(f"{path}: found contents that differ from those that run.json was written for")
     frame = read_frame(directory / ITEMS)
+    if not {ITEM, *_POPULARITY} <= set(frame.columns) or len(frame) != manifest.size.items:
+        raise UserError(f"{directory / ITEMS}: not the {manifest.size.items} items of this run")
     popularity = torch.stack([torch.from_numpy(frame[c].to_numpy(writable=True)) for c in _POPULARITY])
     networks: dict[ModelName, Network] = {}
     for name in NETWORKS:

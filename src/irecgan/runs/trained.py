@@ -46,7 +46,9 @@ class TrainedPolicy:
         self.slate_size = run.slate_size
         self.final_slates = run.final_slates
         self.popularity = run.popularity
-        network = run.networks[run.deploys]
+        network = run.networks.get(run.deploys)
+        if network is None:
+            raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
         if not isinstance(network, Agent | RecurrentUserModel):
             raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
         self._network = network
@@ -63,8 +65,9 @@ class TrainedPolicy:
         k = self.slate_size if k is None else k
         if k < 1:
             raise UserError(f"k: found {k}, expected at least 1")
-        probability = self._scores(history).softmax(0)
-        best = probability.argsort(descending=True, stable=True)[:k]
+        scores = self._scores(history)
+        probability = scores.softmax(0)
+        best = scores.argsort(descending=True, stable=True)[:k]  # probabilities far below the first are all 0
         return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
 
     @torch.no_grad()

@@ -39,10 +39,11 @@ def load_checkpoint(path: Path, lab: Lab) -> Progress:
         with safe_open(path, framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a checkpoint of this version ({error})") from None
-    for name, learner in lab.learners.items():
-        learner.load_state(_below(tensors, f"{name}/"))
+        for name, learner in lab.learners.items():
+            learner.load_state(_below(tensors, f"{name}/"))
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not a checkpoint of this training ({reason})") from None
     progress.best = _below(tensors, "best/")
     return progress
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
+from irecgan.errors import UserError
 from irecgan.files import write_text
 
 
@@ -42,6 +43,12 @@ class MetricsLog:
 
 
 def read_metrics(directory: Path) -> list[dict[str, float | str]]:
-    """The lines of a run's ``metrics.jsonl``."""
-    text = (directory / "metrics.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    """The lines of a run's ``metrics.jsonl``. Raises UserError for one that is no JSON object."""
+    path = directory / "metrics.jsonl"
+    lines = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            lines.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise UserError(f"{path}: row {number}: found {line[:60]!r}; expected a JSON object") from None
+    return lines

@@ -61,8 +61,8 @@ def train(
     origin = Origin(recipe=recipe, seed=seed, settings=config.model_dump(), log=data.fingerprint())
     fresh = not _take_up(directory, origin, resume=resume)
     if not (directory / MANIFEST).exists():
-        lab = make_lab(data, config, streams, found.agent_loss, found.heads)
         try:
+            lab = make_lab(data, config, streams, found.agent_loss, found.heads)
             run_phases(found, lab, directory)
         except UserError:
             if fresh:
@@ -94,13 +94,16 @@ def _take_up(directory: Path, origin: Origin, *, resume: bool) -> bool:
     if resume and (directory / MANIFEST).exists():
         _expect_same(directory / MANIFEST, Manifest.read(directory).origin, origin)
         logging.getLogger("irecgan").warning("%s: is finished already", directory)
+        _clear(directory)
         return True
     if resume and (directory / BEGUN).exists():
-        _expect_same(directory / BEGUN, Origin.model_validate(read_json(directory / BEGUN)), origin)
+        _expect_same(directory / BEGUN, Origin.parse(directory / BEGUN, read_json(directory / BEGUN)), origin)
         remove_leftovers(directory)
         return True
     if (directory / BEGUN).exists():
         raise UserError(f"{directory}: holds a training that was interrupted; go on with --resume, or remove it first")
+    if resume:
+        remove_leftovers(directory, BEGUN)  # killed before it began
     refuse_existing(directory)
     write_json(directory / BEGUN, origin.model_dump())
     return False
@@ -127,5 +130,10 @@ def _finish(directory: Path, recipe: Recipe, lab: Lab, catalogue: Catalogue, ori
         final_slates=data.final_slates,
     )
     save_run(directory, run, origin, size=config.size(data.items), stop=config.stop, reward_law=data.reward_law)
-    (directory / CHECKPOINT).unlink()
-    (directory / BEGUN).unlink()
+    _clear(directory)
+
+
+def _clear(directory: Path) -> None:
+    """Remove what only a training under way needs."""
+    for name in (CHECKPOINT, BEGUN):
+        (directory / name).unlink(missing_ok=True)
