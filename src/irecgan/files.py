@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,17 @@ from irecgan.errors import UserError
 
 
 @contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Have errors of the file system name ``path`` where they name no file, or a temporary one of `atomic_path`."""
+    try:
+        yield
+    except OSError as error:
+        temporary = re.compile(rf"(.*/)?\.{re.escape(path.name)}\.[^/]*")
+        file = temporary.sub(lambda _: str(path), str(error.filename or path), count=1)
+        raise OSError(error.errno, error.strerror or str(error), file) from None
+
+
+@contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name when the block ends without an error.
 
@@ -21,15 +33,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise UserError(f"{path}: is a directory; expected the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with file_errors(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -40,15 +53,16 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if path.is_dir():
-            path.rmdir()
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with file_errors(path):
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            if path.is_dir():
+                path.rmdir()
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_leftovers(directory: Path, name: str = "*") -> None:

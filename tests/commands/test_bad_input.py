@@ -158,15 +158,19 @@ def test_no_space_left_is_one_line_and_leaves_nothing_half_written(limit: int, h
         assert done.returncode == 2, done.stderr
         assert complaints(done.stderr) == 1
         assert "Traceback" not in done.stderr
+        assert str(tmp_path / name) in done.stderr or "WORLD.json" in done.stderr
         assert not list(tmp_path.iterdir())
 
 
-def test_a_training_out_of_space_says_so_and_can_go_on(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", [400, 6_000])
+def test_a_training_out_of_space_says_so_and_can_go_on(limit: int, home: Path, tmp_path: Path) -> None:
     argv = ["train", str(home / "log.parquet"), "--recipe", "pg", "--out", str(tmp_path / "run"), *TINY_OPTIONS]
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED.format(limit=6_000), *argv], capture_output=True, text=True, check=False
+        [sys.executable, "-c", LIMITED.format(limit=limit), *argv], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2, done.stderr
     assert complaints(done.stderr) == 1
+    assert str(tmp_path / "run") in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "run" / "run.json").exists()
     assert main([*argv, *(["--resume"] if (tmp_path / "run").exists() else [])]) == 0

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import irecgan
 from irecgan.data.log import SessionLog
@@ -211,4 +212,7 @@ def test_metrics_are_one_json_object_a_line(tmp_path: Path) -> None:
         "generated/score_std",
         "generated/clicks",
     } <= health.keys()
-    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    board = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    shown = board.Scalars("discriminator/accuracy")
+    assert shown[-1].step == len(lines) - 1
+    assert shown[-1].value == pytest.approx(health["discriminator/accuracy"])

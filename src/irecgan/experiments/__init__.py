@@ -1,1 +1,1 @@
-"""."""
+"""Whole studies with their plots and reports."""

@@ -1,1 +1,1 @@
-"""."""
+"""Who proposes a slate: rankings, logging policies, popularity, the oracle and the planner on beliefs."""

@@ -6,7 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from irecgan.errors import UserError
 from irecgan.files import write_text
@@ -20,7 +22,7 @@ class MetricsLog:
         lines = self.path.read_text(encoding="utf-8").splitlines()[:keep] if self.path.exists() else []
         write_text(self.path, "".join(f"{line}\n" for line in lines))
         self.lines = len(lines)
-        self.board = SummaryWriter(str(directory / "tensorboard"), purge_step=self.lines)
+        self.board = _Board(directory / "tensorboard", self.lines)
         self.start = time.perf_counter()
 
     def write(self, phase: str, unit: int, metrics: dict[str, float]) -> None:
@@ -29,8 +31,7 @@ class MetricsLog:
         record = {"phase": phase, "unit": unit, "seconds": seconds, **metrics}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-        for key, value in metrics.items():
-            self.board.add_scalar(key, value, self.lines)
+        self.board.write(self.lines, metrics)
         self.lines += 1
 
     def __enter__(self) -> Self:
@@ -40,6 +41,32 @@ class MetricsLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.board.close()
+
+
+class _Board:
+    """An event file of TensorBoard, written at once: its own writer's thread reports a full disk with a traceback."""
+
+    def __init__(self, directory: Path, first: int) -> None:
+        """A new file in ``directory`` whose steps begin at ``first``; later ones of other files are void."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = (directory / f"events.out.tfevents.{time.time_ns()}").open("wb")
+        self._records = RecordWriter(self._file)
+        self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        if first:
+            self._add(Event(wall_time=time.time(), step=first, session_log=SessionLog(status=SessionLog.START)))
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """The ``metrics`` of a step."""
+        values = [Summary.Value(tag=key, simple_value=value) for key, value in metrics.items()]
+        self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._file.close()
+
+    def _add(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
+        self._records.flush()
 
 
 def read_metrics(directory: Path) -> list[dict[str, float | str]]:

@@ -10,7 +10,7 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
-from irecgan.files import read_json, refuse_existing, remove_leftovers, write_json
+from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
 from irecgan.policies.popularity import return_weighted_counts
 from irecgan.runs.manifest import MANIFEST, Manifest, Origin
 from irecgan.runs.store import Run, save_run
@@ -63,7 +63,8 @@ def train(
     if not (directory / MANIFEST).exists():
         try:
             lab = make_lab(data, config, streams, found.agent_loss, found.heads)
-            run_phases(found, lab, directory)
+            with file_errors(directory):
+                run_phases(found, lab, directory)
         except UserError:
             if fresh:
                 shutil.rmtree(directory)
