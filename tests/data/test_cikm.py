@@ -66,6 +66,7 @@ def test_clicks_become_steps_in_time_order(cup: Path) -> None:
         ("train-queries.csv", "sessionId;userId", "userId;visit", "missing column sessionId"),
         ("train-queries.csv", "1;7;NA;1000", "1;7;NA;soon", "row 2: column timeframe: found 'soon'"),
         ("train-queries.csv", "2016-05-08", "08.05.2016", "row 5: column eventdate"),
+        ("train-queries.csv", "\n2;", "\n1;", "column queryId: found '1' twice"),
         ("train-queries.csv", "13,14", "13|14", "row 3: column items"),
         ("train-clicks.csv", "queryId;timeframe;itemId", "itemId;timeframe;query", "missing column queryId"),
         ("train-clicks.csv", "2;9500", "2;", "row 2: column timeframe: found None"),

@@ -86,7 +86,8 @@ def test_raw_trivago_rows_with_a_comma_in_the_city(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n", "row 1: found header 'a,b'"),
         (RAW + "u2,s2,12\n", "row 6: found 3 fields"),
-        (RAW.replace(",12,1,", ",noon,1,"), "column timestamp"),
+        (RAW.replace(",12,1,", ",noon,1,"), r"row [0-9]+: column timestamp: found 'noon'"),
+        ("item_id,impressions,action_type\n", "missing column user_id, session_id, timestamp"),
         ("", "has no rows"),
     ],
 )
@@ -147,6 +148,21 @@ def test_parquet_and_csv_copies_of_the_shop_agree(shop: Path, tmp_path: Path) ->
     assert read("bigdatacup2021", other).frame.equals(read("bigdatacup2021", shop).frame)
 
 
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ("item_id,page\n0,1\n", r"item_info\.csv: missing column location"),
+        ("user_id,location\n0,1\n", r"item_info\.csv: missing column item_id"),
+        ("item_id,location\n0,first\n", "item 0: column location: found 'first'"),
+        ("item_id,location\n0,1\n0,2\n", "column item_id: found an item twice"),
+    ],
+)
+def test_damaged_items_of_a_shop_are_named(items: str, message: str, shop: Path) -> None:
+    (shop / "item_info.csv").write_text(items)
+    with pytest.raises(UserError, match=message):
+        read("bigdatacup2021", shop)
+
+
 def test_a_damaged_shop_is_named(shop: Path) -> None:
     with pytest.raises(UserError, match="expected one directory"):
         read("bigdatacup2021", shop / "sessions.csv")
@@ -155,6 +171,9 @@ def test_a_damaged_shop_is_named(shop: Path) -> None:
         read("bigdatacup2021", shop)
     (shop / "sessions.csv").write_text("user_id,portrait,shown\nu1,0,77:1\n")
     with pytest.raises(UserError, match="item 77 is shown"):
+        read("bigdatacup2021", shop)
+    (shop / "sessions.csv").write_text("user_id,portrait,shown\nu1,0,0:1 3\n")
+    with pytest.raises(UserError, match="user u1: found None; expected 0 or 1"):
         read("bigdatacup2021", shop)
     (shop / "sessions.csv").unlink()
     with pytest.raises(UserError, match="no such file"):

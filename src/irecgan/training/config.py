@@ -64,7 +64,9 @@ class TrainingConfig(BaseModel):
     discriminator_sessions: Positive = 1000  # generated for D in each round; never more than are logged
 
     slate_size: Positive | None = None  # items the agent shows; the log's median when not given
-    max_length: Positive | None = None  # clicks after which a generated session is cut; the log's longest
+    max_length: Positive | None = (
+        None  # clicks after which a generated session is cut; one more than the log's longest has
+    )
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # held out when no validation log is given
 
     def size(self, items: int) -> Size:

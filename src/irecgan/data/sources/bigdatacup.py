@@ -25,10 +25,7 @@ def read_bigdatacup(paths: Sequence[Path], streams: Streams) -> Raw:
     if len(paths) != 1 or not paths[0].is_dir():
         raise UserError(f"{paths[0]}: expected one directory with {_SESSIONS[0]} and {_ITEMS[0]}, or their CSV copies")
     shown, rows = _shown(_find(paths[0], _SESSIONS))
-    pages = _frame(_find(paths[0], _ITEMS)).select(
-        pl.col(ITEM).cast(pl.String), pl.col("location").cast(pl.Int64).alias("page")
-    )
-    shown = shown.join(pages, on=ITEM, how="left", maintain_order="left")
+    shown = shown.join(_pages(_find(paths[0], _ITEMS)), on=ITEM, how="left", maintain_order="left")
     if shown["page"].has_nulls():
         item = shown.filter(pl.col("page").is_null())[ITEM][0]
         raise UserError(f"{paths[0]}: item {item} is shown, but not in {_ITEMS[0]}")
@@ -68,19 +65,19 @@ def _steps(shown: pl.DataFrame, streams: Streams) -> pl.DataFrame:
 
 def _shown(path: Path) -> tuple[pl.DataFrame, int]:
     """Rows (USER, ITEM, bought), users together, and the number of users."""
-    frame = _frame(path)
+    frame = _frame(path, USER)
     if frame[USER].is_duplicated().any():
         raise UserError(f"{path}: column {USER}: found a user twice; expected one row a user")
     if "shown" in frame.columns:
         pairs = frame.select(USER, pl.col("shown").str.split(" ")).explode("shown")
         parts = pl.col("shown").str.split(":")
-        long = pairs.select(USER, parts.list.get(0).alias(ITEM), parts.list.get(1).alias("bought"))
+        long = pairs.select(USER, parts.list.get(0).alias(ITEM), parts.list.get(1, null_on_oob=True).alias("bought"))
     else:
         items = [column for column in frame.columns if column.startswith("item_")]
         long = frame.with_row_index("at").unpivot(items, index=["at", USER], variable_name=ITEM, value_name="bought")
         long = long.drop_nulls("bought").sort("at", maintain_order=True)
         long = long.select(USER, pl.col(ITEM).str.strip_prefix("item_"), pl.col("bought").cast(pl.String))
-    strange = long.filter(~pl.col("bought").is_in(["0", "1"]))
+    strange = long.filter(~pl.col("bought").is_in(["0", "1"]).fill_null(value=False))
     if len(strange):
         raise UserError(
             f"{path}: user {strange[USER][0]}: found {strange['bought'][0]!r}; expected 0 or 1 for an item shown"
@@ -88,13 +85,29 @@ def _shown(path: Path) -> tuple[pl.DataFrame, int]:
     return long.with_columns(pl.col("bought") == "1"), len(frame)
 
 
-def _frame(path: Path) -> pl.DataFrame:
+def _pages(path: Path) -> pl.DataFrame:
+    """Rows (ITEM, page)."""
+    frame = _frame(path, ITEM, "location").select(pl.col(ITEM).cast(pl.String), "location")
+    if frame[ITEM].is_duplicated().any():
+        raise UserError(f"{path}: column {ITEM}: found an item twice; expected one row an item")
+    pages = frame.with_columns(page=pl.col("location").cast(pl.Int64, strict=False))
+    wrong = pages.filter(pl.col("page").is_null())
+    if len(wrong):
+        found = wrong["location"][0]
+        raise UserError(
+            f"{path}: item {wrong[ITEM][0]}: column location: found {found!r}; expected the number of a page"
+        )
+    return pages.select(ITEM, "page")
+
+
+def _frame(path: Path, *columns: str) -> pl.DataFrame:
     try:
         frame = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from None
-    if not {USER, ITEM} & set(frame.columns):
-        raise UserError(f"{path}: missing column {USER} or {ITEM}; found columns {', '.join(frame.columns[:5])}")
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise UserError(f"{path}: missing column {', '.join(missing)}; found columns {', '.join(frame.columns[:5])}")
     return frame
 
 

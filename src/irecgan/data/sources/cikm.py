@@ -28,6 +28,9 @@ def read_cikm(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG001
     if len(paths) != 1 or not paths[0].is_dir():
         raise UserError(f"{paths[0]}: expected one directory with {', '.join(_FILES)}")
     queries, clicks, purchases = (_read(paths[0] / name, columns) for name, columns in _FILES.items())
+    if queries["queryId"].is_duplicated().any():
+        twice = queries.filter(pl.col("queryId").is_duplicated())["queryId"][0]
+        raise UserError(f"{paths[0] / 'train-queries.csv'}: column queryId: found {twice!r} twice; expected it once")
     known = queries.filter(pl.col("is.test").str.to_uppercase() != "TRUE", pl.col("items").is_not_null())
     steps = _steps(known, clicks)
     bought = purchases.select("sessionId", "itemId").drop_nulls().unique()

@@ -53,7 +53,9 @@ def _read(path: Path) -> pl.DataFrame:
         raise UserError(f"{path}: row 1: found header {','.join(head)[:60]!r}; expected a trivago 2019 file")
     times = frame[TIMESTAMP].cast(pl.Int64, strict=False)
     if times.has_nulls():
-        raise UserError(f"{path}: column {TIMESTAMP}: found a value that is no integer; expected Unix seconds")
+        at = int(times.is_null().arg_max() or 0)
+        found = frame[TIMESTAMP][at]
+        raise UserError(f"{path}: row {at + 1}: column {TIMESTAMP}: found {found!r}; expected Unix seconds")
     return frame.with_columns(times)
 
 
@@ -81,6 +83,9 @@ def _mars_gym(path: Path) -> pl.DataFrame:
         frame = pl.read_csv(path, infer_schema=False)
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path}: cannot be read as CSV ({error})") from None
+    missing = [column for column in (USER, SESSION, TIMESTAMP) if column not in frame.columns]
+    if missing:
+        raise UserError(f"{path}: missing column {', '.join(missing)}; found columns {', '.join(frame.columns)}")
     items = pl.col("impressions").str.extract_all(r"'[^']*'").list.eval(pl.element().str.strip_chars("'"))
     return frame.select(
         USER,
