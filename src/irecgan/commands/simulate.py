@@ -10,7 +10,7 @@ from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.files import refuse_existing
 from irecgan.policies.interface import Policy
-from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.logging import LOGGING_POLICIES, named_policy
 from irecgan.seeding import Streams
 from irecgan.simulation import simulated_log
 from irecgan.worlds.mdp import MDPWorld, draw_world
@@ -91,13 +91,8 @@ def _refuse_another(world: MDPWorld, path: Path) -> None:
 
 
 def _policy(name: str, world: MDPWorld) -> Policy[Any]:
-    match name:
-        case "random":
-            return RandomPolicy(world.catalogue_size, world.slate_size)
-        case "max":
-            return MaxPolicy(world)
-        case "mix":
-            return MixPolicy(world)
+    if name in LOGGING_POLICIES:
+        return named_policy(name, world)
     if not Path(name).is_dir():
         raise UserError(f"--policy: found {name!r}, expected random, max, mix or the folder of a trained policy")
     return irecgan.load_policy(name).in_world(world.catalogue_size, slate_size=world.slate_size)

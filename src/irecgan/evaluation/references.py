@@ -24,21 +24,30 @@ _PLANNED_ITEMS = 200  # planning on beliefs takes seconds up to here, and minute
 def references(
     world: MDPWorld, run: TrainedPolicy, sessions: int, streams: Streams
 ) -> Iterator[tuple[str, OnlineResult]]:
-    """Results of the policies of reference, best informed first.
+    """Results of the policies of reference, best informed first, and of the naive ranking of ``run``'s log.
+
+    ``popularity`` ranks by the return-weighted click counts in the log of ``run``.
+    """
+    yield from world_references(world, sessions, streams)
+    naive = run.in_world(world.catalogue_size, slate_size=world.slate_size, ranker=Popularity(run.popularity))
+    yield "popularity", play(naive, world, sessions, streams)
+
+
+def world_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterator[tuple[str, OnlineResult]]:
+    """Results of the policies that know the world, or nothing at all; best informed first.
 
     ``oracle`` (observes the state; the highest value there is) and ``max`` are exact. ``belief`` knows the
     world but sees only clicks: a lower bound on the best that a policy like the learned ones can reach.
-    ``popularity`` ranks by the return-weighted click counts in the log of ``run``.
     """
     values = reference_values(world)
-    for name, policy in _policies(world, run, streams):
+    for name, policy in _policies(world, streams):
         result = play(policy, world, sessions, streams)
         if name in ("oracle", "max"):
             result = replace(result, cumulative_reward=Interval.exact(values[name]))
         yield name, result
 
 
-def _policies(world: MDPWorld, run: TrainedPolicy, streams: Streams) -> Iterator[tuple[str, Policy[Any]]]:
+def _policies(world: MDPWorld, streams: Streams) -> Iterator[tuple[str, Policy[Any]]]:
     items, size = world.catalogue_size, world.slate_size
     yield "oracle", SlateTablePolicy(optimal_value(world).slates)
     yield "max", MaxPolicy(world)
@@ -50,4 +59,3 @@ def _policies(world: MDPWorld, run: TrainedPolicy, streams: Streams) -> Iterator
     yield "static", StaticPolicy(static.first, later=static.later)
     yield "mix", MixPolicy(world)
     yield "random", RandomPolicy(items, size)
-    yield "popularity", run.in_world(items, slate_size=size, ranker=Popularity(run.popularity))

@@ -7,8 +7,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from irecgan.errors import UserError
 from irecgan.policies.interface import Policy
 from irecgan.worlds.mdp import MDPWorld, mix_band
+
+LOGGING_POLICIES = ("random", "max", "mix")
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,18 @@ class MixPolicy(Memoryless):
         by_rank[:, : self.slate_size] += 0.5
         by_rank[:, low:high] += 0.5 * self.slate_size / (high - low)
         return torch.zeros_like(by_rank).scatter(1, self.ranking, by_rank)
+
+
+def named_policy(name: str, world: MDPWorld) -> LoggingPolicy:
+    """The logging policy called ``random``, ``max`` or ``mix``. Raises UserError for another name."""
+    match name:
+        case "random":
+            return RandomPolicy(world.catalogue_size, world.slate_size)
+        case "max":
+            return MaxPolicy(world)
+        case "mix":
+            return MixPolicy(world)
+    raise UserError(f"logging policy: found {name!r}, expected {', '.join(LOGGING_POLICIES)}")
 
 
 def observed(hidden: Tensor | None) -> Tensor:
