@@ -53,8 +53,8 @@ class SessionBatch:
 
     def to(self, device: torch.device | str) -> "SessionBatch":
         """The same batch on another device."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)})
+        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.type is Tensor}
+        return replace(self, **tensors, touched=None if self.touched is None else self.touched.to(device))
 
 
 @dataclass(frozen=True)
