@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.intervals import Interval
 from irecgan.evaluation.online import OnlineResult, play
 from irecgan.policies.belief import BeliefPolicy
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.oracle import SlateTablePolicy, StaticPolicy
-from irecgan.policies.popularity import Popularity
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPWorld
@@ -22,23 +22,25 @@ _PLANNED_ITEMS = 200  # planning on beliefs takes seconds up to here, and minute
 
 
 def references(
-    world: MDPWorld, run: TrainedPolicy, sessions: int, streams: Streams
+    world: MDPWorld, run: TrainedPolicy, baselines: Baselines, sessions: int, streams: Streams
 ) -> Iterator[tuple[str, OnlineResult]]:
     """Results of the policies of reference, best informed first.
 
     ``oracle`` (observes the state; the highest value there is) and ``max`` are exact. ``belief`` knows the
     world but sees only clicks: a lower bound on the best that a policy like the learned ones can reach.
-    ``popularity`` ranks by the return-weighted click counts in the log of ``run``.
+    Last come the ``baselines`` from the log of ``run``.
     """
     values = reference_values(world)
-    for name, policy in _policies(world, run, streams):
+    for name, policy in _policies(world, run, baselines, streams):
         result = play(policy, world, sessions, streams)
         if name in ("oracle", "max"):
             result = replace(result, cumulative_reward=Interval.exact(values[name]))
         yield name, result
 
 
-def _policies(world: MDPWorld, run: TrainedPolicy, streams: Streams) -> Iterator[tuple[str, Policy[Any]]]:
+def _policies(
+    world: MDPWorld, run: TrainedPolicy, baselines: Baselines, streams: Streams
+) -> Iterator[tuple[str, Policy[Any]]]:
     items, size = world.catalogue_size, world.slate_size
     yield "oracle", SlateTablePolicy(optimal_value(world).slates)
     yield "max", MaxPolicy(world)
@@ -50,4 +52,5 @@ def _policies(world: MDPWorld, run: TrainedPolicy, streams: Streams) -> Iterator
     yield "static", StaticPolicy(static.first, later=static.later)
     yield "mix", MixPolicy(world)
     yield "random", RandomPolicy(items, size)
-    yield "popularity", run.in_world(items, slate_size=size, ranker=Popularity(run.popularity))
+    for name, ranker in baselines.rankers().items():
+        yield name, run.in_world(items, slate_size=size, ranker=ranker)
