@@ -62,7 +62,7 @@ def train(
     origin = Origin(recipe=recipe, seed=seed, settings=config.model_dump(), log=data.fingerprint())
     fresh = not _take_up(directory, origin, resume=resume)
     if not (directory / MANIFEST).exists():
-        lab = make_lab(data, config, streams, found.agent_loss, found.heads)
+        lab = make_lab(data, config, streams, found.agent_loss, found.heads, judge=found.judge)
         try:
             run_phases(found, lab, directory)
         except UserError:
