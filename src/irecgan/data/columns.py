@@ -10,4 +10,5 @@ PROPENSITY = "propensity"
 USER = "user_id"
 ITEM = "item_id"
 LAST_EVENT = "last_event"  # optional: time of a session's last event, of whatever kind; splits by time prefer it
+LAST_TOUCHED = "last_touched"  # optional: the item touched last before the step, by whatever action; for baselines
 ROW = "row"  # 1-based row in the file, for messages; never part of a log

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, PROPENSITY, REWARD, ROW, SESSION, SLATE, STEP, TIMESTAMP, USER
+from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, ROW, SESSION, SLATE, STEP, TIMESTAMP, USER
 from irecgan.errors import UserError
 
 Rule = tuple[str, pl.Expr, str]
@@ -72,11 +72,23 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     item_type = pl.Int64 if _all_integers(items) else pl.String
     casts = [pl.col(SLATE).cast(pl.List(pl.String)).cast(pl.List(item_type))]
     casts.append(pl.col(CLICK).cast(pl.String).cast(item_type))
+    if LAST_TOUCHED in frame.columns:
+        casts.append(_as_written(frame, LAST_TOUCHED, item_type, name))
     for column in (SESSION, USER):
         if column in frame.columns:
             whole = pl.Int64 if _all_integers(frame[column].cast(pl.String)) else pl.String
             casts.append(pl.col(column).cast(pl.String).cast(whole))
     return frame.with_columns(casts)
+
+
+def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name: str) -> pl.Expr:
+    """The values of ``column`` as item ids of type ``kind``; null where none could be written so."""
+    found = frame.schema[column]
+    if not (found.is_integer() or found in (pl.String, pl.Null)):
+        raise UserError(f"{name}: column {column}: found type {found}; expected item ids")
+    text = pl.col(column).cast(pl.String)
+    ids = text.cast(kind, strict=False)
+    return pl.when(ids.cast(pl.String) == text).then(ids).alias(column)
 
 
 def _all_integers(values: pl.Series) -> bool:

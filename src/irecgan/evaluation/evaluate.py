@@ -1,5 +1,6 @@
 """What policies are worth: on a log, or in a simulated world."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,11 @@ from irecgan.data.encode import encode
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
+from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.metrics import TIE_RULE
-from irecgan.evaluation.offline import METRICS, RerankResult, Scorer, logged_order, random_order, rerank
+from irecgan.evaluation.offline import METRICS, RerankResult, Scorer, rerank
 from irecgan.evaluation.online import OnlineResult, play
 from irecgan.evaluation.references import references
-from irecgan.policies.popularity import Popularity
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
 from irecgan.tables import aligned
@@ -139,25 +140,31 @@ def _log(log: SessionLog | Path | str) -> SessionLog:
 def _offline(
     policies: dict[str, TrainedPolicy], log: SessionLog, baselines: bool, min_candidates: int, streams: Streams
 ) -> OfflineEvaluation:
-    scorers: dict[str, tuple[Scorer, Catalogue]] = {n: (p.score_slates, p.catalogue) for n, p in policies.items()}
+    groups: list[tuple[Catalogue, dict[str, Scorer]]] = [
+        (p.catalogue, {n: p.score_slates}) for n, p in policies.items()
+    ]
     if baselines:
         first = next(iter(policies.values()))
-        naive = {
-            "logged_order": logged_order,
-            "popularity": Popularity(first.popularity).score_slates,
-            "random": random_order(streams.torch("random")),
-        }
-        scorers |= {name: (scorer, first.catalogue) for name, scorer in naive.items()}
+        groups.append((first.catalogue, _baselines(first).scorers(streams.torch("random"))))
     results = {}
-    for name, (scorer, catalogue) in tqdm(scorers.items(), desc="rerank", disable=None, leave=False):
-        results[name] = rerank(
-            scorer,
-            encode(log, catalogue),
-            min_candidates=min_candidates,
-            generator=streams.numpy("bootstrap"),  # the same resamples for all: results are paired
-            name=log.name,
-        )
+    for catalogue, scorers in tqdm(groups, desc="rerank", disable=None, leave=False):
+        sessions = encode(log, catalogue)
+        for name, scorer in scorers.items():
+            results[name] = rerank(
+                scorer,
+                sessions,
+                min_candidates=min_candidates,
+                generator=streams.numpy("bootstrap"),  # the same resamples for all: results are paired
+                name=log.name,
+            )
     return OfflineEvaluation(results, log.name, min_candidates)
+
+
+def _baselines(run: TrainedPolicy) -> Baselines:
+    """Those of the log that ``run`` was trained on, with a warning for what an older run lacks."""
+    if run.co_clicks is None:
+        logging.getLogger("irecgan").warning("co_click: left out, run %s was written without its counts", run.name)
+    return Baselines(run.popularity, run.co_clicks)
 
 
 def _online(
@@ -172,6 +179,6 @@ def _online(
             results[run] = play(here, world, sessions, streams)
     if baselines:
         first = next(iter(policies.values()))
-        found = references(world, first, sessions, streams)
+        found = references(world, first, _baselines(first), sessions, streams)
         top |= dict(tqdm(found, desc="references", disable=None, leave=False))
     return top, sampled

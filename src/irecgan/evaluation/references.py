@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.intervals import Interval
 from irecgan.evaluation.online import OnlineResult, play
 from irecgan.policies.belief import BeliefPolicy
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.oracle import SlateTablePolicy, StaticPolicy
-from irecgan.policies.popularity import Popularity
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPWorld
@@ -22,15 +22,13 @@ _PLANNED_ITEMS = 200  # planning on beliefs takes seconds up to here, and minute
 
 
 def references(
-    world: MDPWorld, run: TrainedPolicy, sessions: int, streams: Streams
+    world: MDPWorld, run: TrainedPolicy, baselines: Baselines, sessions: int, streams: Streams
 ) -> Iterator[tuple[str, OnlineResult]]:
-    """Results of the policies of reference, best informed first, and of the naive ranking of ``run``'s log.
-
-    ``popularity`` ranks by the return-weighted click counts in the log of ``run``.
-    """
+    """Results of the policies of reference, best informed first, and of the ``baselines`` from the log of ``run``."""
     yield from world_references(world, sessions, streams)
-    naive = run.in_world(world.catalogue_size, slate_size=world.slate_size, ranker=Popularity(run.popularity))
-    yield "popularity", play(naive, world, sessions, streams)
+    for name, ranker in baselines.rankers().items():
+        policy = run.in_world(world.catalogue_size, slate_size=world.slate_size, ranker=ranker)
+        yield name, play(policy, world, sessions, streams)
 
 
 def world_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterator[tuple[str, OnlineResult]]:

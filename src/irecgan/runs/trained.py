@@ -36,6 +36,7 @@ class TrainedPolicy:
         slate_size: items in a slate, unless asked for another number.
         final_slates: whether its log shows the slates at which users left.
         popularity: (2, n) return-weighted click counts in its log, at t = 0 and later.
+        co_clicks: items clicked in the same sessions of its log; None in runs written without them.
         ranker: scores the catalogue, by item index.
 
     """
@@ -46,6 +47,7 @@ class TrainedPolicy:
         self.slate_size = run.slate_size
         self.final_slates = run.final_slates
         self.popularity = run.popularity
+        self.co_clicks = run.co_clicks
         network = run.networks[run.deploys]
         if not isinstance(network, Agent | RecurrentUserModel):
             raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")

@@ -45,3 +45,13 @@ def read_metrics(directory: Path) -> list[dict[str, float | str]]:
     """The lines of a run's ``metrics.jsonl``."""
     text = (directory / "metrics.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
+
+
+def best_losses(directory: Path) -> dict[str, float]:
+    """The lowest held-out loss of each phase of a run that has one, in the order of the phases."""
+    best: dict[str, float] = {}
+    for line in read_metrics(directory):
+        if "validation" in line:
+            phase = str(line["phase"])
+            best[phase] = min(float(line["validation"]), best.get(phase, float("inf")))
+    return best
