@@ -9,6 +9,7 @@ from torch import Tensor
 
 from irecgan.policies.interface import Policy
 from irecgan.rows import State
+from irecgan.worlds.interface import Scene
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ class Witness(Generic[State]):
         zero = torch.zeros(sessions, dtype=torch.int64)
         return Witnessed(self.policy.start(sessions), torch.arange(sessions), zero)
 
-    def propose(self, state: Witnessed[State], hidden: Tensor | None, generator: torch.Generator) -> Tensor:
+    def propose(self, state: Witnessed[State], scene: Scene, generator: torch.Generator) -> Tensor:
         """The policy's slates. (B, K)"""
-        if hidden is not None:
-            self._seen.append((state.session, state.step, hidden))
-        return self.policy.propose(state.inner, hidden, generator)
+        if scene.hidden is not None:
+            self._seen.append((state.session, state.step, scene.hidden))
+        return self.policy.propose(state.inner, scene, generator)
 
     def advance(self, state: Witnessed[State], slate: Tensor, click: Tensor) -> Witnessed[State]:
         """The policy's state after ``click`` (B,)."""

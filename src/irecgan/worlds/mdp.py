@@ -102,7 +102,7 @@ class MDPWorld:
         """The items of every state by falling reward, ties by item number. (m, n) int64"""
         return self.reward.argsort(dim=1, descending=True, stable=True)
 
-    def start(self, sessions: int) -> MDPState:
+    def start(self, sessions: int, generator: torch.Generator | None = None) -> MDPState:  # noqa: ARG002
         """All sessions in the start state."""
         return MDPState(torch.full((sessions,), self.start_state))
 
@@ -137,6 +137,10 @@ class MDPWorld:
     def hidden(self, state: MDPState) -> Tensor:
         """The true state. (B,) int64"""
         return state.state
+
+    def candidates(self, state: MDPState) -> None:  # noqa: ARG002
+        """Any item may be shown."""
+        return
 
     def save(self, path: Path) -> None:
         """Write the world as ``WORLD.json``; ``load`` gives back the very same numbers."""
