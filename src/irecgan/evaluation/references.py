@@ -12,10 +12,12 @@ from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.oracle import SlateTablePolicy, StaticPolicy
 from irecgan.policies.popularity import Popularity
+from irecgan.policies.presented import AppealOrder, PresentedOrder, RandomOrder
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.oracle import optimal_value, reference_values
+from irecgan.worlds.shop import ShopWorld
 from irecgan.worlds.static import best_static_slate
 
 _PLANNED_ITEMS = 200  # planning on beliefs takes seconds up to here, and minutes beyond
@@ -36,6 +38,20 @@ def references(
         if name in ("oracle", "max"):
             result = replace(result, cumulative_reward=Interval.exact(values[name]))
         yield name, result
+
+
+def shop_references(world: ShopWorld, run: TrainedPolicy) -> dict[str, Policy[Any]]:
+    """The policies of reference of a shop: who else may order its lists.
+
+    ``oracle`` observes the taste and has the best order of every single list; ``logged_order`` is the shop's
+    own; ``popularity`` as in `references`. The last three are those that stand beside a rerank of a log.
+    """
+    return {
+        "oracle": AppealOrder(world),
+        "logged_order": PresentedOrder(),
+        "popularity": run.in_world(world.catalogue_size, ranker=Popularity(run.popularity)),
+        "random": RandomOrder(world.catalogue_size),
+    }
 
 
 def _policies(world: MDPWorld, run: TrainedPolicy, streams: Streams) -> Iterator[tuple[str, Policy[Any]]]:

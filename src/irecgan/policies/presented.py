@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
-from irecgan.policies.logging import Memoryless, NoMemory
+from irecgan.policies.logging import Memoryless, NoMemory, observed
+from irecgan.policies.ranking import ordered
 from irecgan.worlds.interface import Scene
+from irecgan.worlds.shop import ShopWorld
 
 
 class PresentedOrder(Memoryless):
@@ -26,6 +28,22 @@ class RandomOrder(Memoryless):
         candidates = offered(scene)
         noise = torch.rand(candidates.shape, generator=generator)
         return candidates.gather(1, noise.masked_fill(candidates == self.catalogue_size, 2.0).argsort(1))
+
+
+class AppealOrder(Memoryless):
+    """Shows every list by falling appeal to the true taste. Observes the state: the oracle of a shop.
+
+    No other order of a list has more expected clicks, or more expected purchases, in that step (see
+    ``ShopWorld.chances``). What a click does to later tastes and queries it leaves out of account.
+    """
+
+    def __init__(self, world: ShopWorld) -> None:
+        self.world = world
+
+    def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """The candidates, best first. (B, C)"""
+        candidates = offered(scene)
+        return ordered(self.world.appeal(observed(scene), candidates), candidates)
 
 
 def offered(scene: Scene) -> Tensor:

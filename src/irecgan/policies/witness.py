@@ -57,8 +57,9 @@ class Witness(Generic[State]):
         return Witnessed(self.policy.advance(state.inner, slate, click), state.session, state.step + 1)
 
     def hidden(self, sessions: int, steps: int) -> Tensor:
-        """The true state at every step; -1 where a session was over. (B, T) int64"""
-        states = torch.full((sessions, steps), -1)
+        """The true state at every step; -1 where a session was over. (B, T, ...), (B, T) int64 for indices"""
+        example = self._seen[0][2] if self._seen else torch.empty(0, dtype=torch.int64)
+        states = example.new_full((sessions, steps, *example.shape[1:]), -1)
         for session, step, hidden in self._seen:
             states[session, step] = hidden
         return states
