@@ -18,6 +18,7 @@ from irecgan.runs.items import read_items, write_items
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
 from irecgan.training.data import hold_out
+from irecgan.worlds.interface import Scene
 from small_logs import TINY, small_log, small_world
 
 WORDS = ["ant", "bee", "cat", "dog"]
@@ -110,7 +111,7 @@ def test_a_subset_of_the_world_is_shown_by_the_worlds_numbers(tmp_path: Path) ->
     frame = pl.DataFrame({"session_id": range(9), "step": [0] * 9, "slate": [[7, 3, 5]] * 9, "click": [5] * 9})
     policy = irecgan.train(SessionLog.from_frame(frame), recipe="pg", out=tmp_path / "run", settings=TINY)
     here = policy.in_world(8, slate_size=2)
-    slate = here.propose(here.start(4), None, torch.Generator())
+    slate = here.propose(here.start(4), Scene(), torch.Generator())
     assert set(slate.flatten().tolist()) <= {3, 5, 7}
     here.advance(here.start(4), slate, torch.tensor([0, 3, 5, 7]))
     with pytest.raises(UserError, match="slates of 4"):

@@ -17,11 +17,15 @@ from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.metrics import TIE_RULE
 from irecgan.evaluation.offline import METRICS, RerankResult, Scorer, rerank
 from irecgan.evaluation.online import OnlineResult, play
-from irecgan.evaluation.references import references
+from irecgan.evaluation.references import references, shop_references
+from irecgan.evaluation.shop import ShopEvaluation, ShopResult, play_in_shop
+from irecgan.policies.interface import Policy
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
 from irecgan.tables import aligned
+from irecgan.worlds.loading import load_world
 from irecgan.worlds.mdp import MDPWorld
+from irecgan.worlds.shop import ShopWorld
 
 RunLike = TrainedPolicy | Path | str
 
@@ -85,18 +89,18 @@ def evaluate(
     runs: RunLike | Sequence[RunLike],
     *,
     log: SessionLog | Path | str | None = None,
-    world: MDPWorld | Path | str | None = None,
+    world: MDPWorld | ShopWorld | Path | str | None = None,
     baselines: bool = False,
     sessions: int = 20_000,
     min_candidates: int = 11,
     seed: int = 0,
-) -> OfflineEvaluation | OnlineEvaluation:
+) -> OfflineEvaluation | OnlineEvaluation | ShopEvaluation:
     """Measure policies on a log (offline rerank) or in a world (simulated online test).
 
     Args:
         runs: run directories or loaded policies.
         log: a session log, its file, or a prepared directory (then its test part).
-        world: a simulated world, or its file. Exactly one of ``log`` and ``world`` is given.
+        world: a simulated world or shop, or its file. Exactly one of ``log`` and ``world`` is given.
         baselines: measure naive orders beside them; in a world also its ceilings and policies of reference.
         sessions: to play in a world, by each policy.
         min_candidates: on a log, steps with fewer items are left out; the official rule is more than 10.
@@ -114,8 +118,10 @@ def evaluate(
     policies = _named([runs] if isinstance(runs, TrainedPolicy | Path | str) else runs)
     if log is not None:
         return _offline(policies, _log(log), baselines, min_candidates, Streams(seed))
-    given = world if isinstance(world, MDPWorld) else MDPWorld.load(Path(str(world)))
-    name = "world" if isinstance(world, MDPWorld) else str(world)
+    given = world if isinstance(world, MDPWorld | ShopWorld) else load_world(Path(str(world)))
+    name = "world" if given is world else str(world)
+    if isinstance(given, ShopWorld):
+        return ShopEvaluation(_in_shop(policies, given, baselines, sessions, Streams(seed)), name, sessions)
     top, sampled = _online(policies, given, baselines, sessions, Streams(seed))
     return OnlineEvaluation(top, sampled, name, sessions)
 
@@ -182,3 +188,15 @@ def _online(
         found = references(world, first, _baselines(first), sessions, streams)
         top |= dict(tqdm(found, desc="references", disable=None, leave=False))
     return top, sampled
+
+
+def _in_shop(
+    runs: dict[str, TrainedPolicy], world: ShopWorld, baselines: bool, sessions: int, streams: Streams
+) -> dict[str, ShopResult]:
+    """Results with every list ordered by score, and of the policies of reference."""
+    policies: dict[str, Policy[Any]] = {name: run.in_world(world.catalogue_size) for name, run in runs.items()}
+    if baselines:
+        first = next(iter(runs.values()))
+        policies |= shop_references(world, first, _baselines(first))
+    playing = tqdm(policies.items(), desc="play", disable=None, leave=False)
+    return {name: play_in_shop(policy, world, sessions, streams) for name, policy in playing}

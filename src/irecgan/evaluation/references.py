@@ -12,10 +12,12 @@ from irecgan.policies.belief import BeliefPolicy
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.oracle import SlateTablePolicy, StaticPolicy
+from irecgan.policies.presented import AppealOrder, presented_orders
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.oracle import optimal_value, reference_values
+from irecgan.worlds.shop import ShopWorld
 from irecgan.worlds.static import best_static_slate
 
 _PLANNED_ITEMS = 200  # planning on beliefs takes seconds up to here, and minutes beyond
@@ -43,6 +45,21 @@ def world_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterat
         if name in ("oracle", "max"):
             result = replace(result, cumulative_reward=Interval.exact(values[name]))
         yield name, result
+
+
+def shop_references(world: ShopWorld, run: TrainedPolicy, baselines: Baselines) -> dict[str, Policy[Any]]:
+    """The policies of reference of a shop, and the ``baselines`` from the log of ``run``."""
+    rankers = baselines.rankers().items()
+    return shop_orders(world) | {name: run.in_world(world.catalogue_size, ranker=ranker) for name, ranker in rankers}
+
+
+def shop_orders(world: ShopWorld) -> dict[str, Policy[Any]]:
+    """Who may order the lists of a shop without having learned anything.
+
+    ``oracle`` observes the taste and has the best order of every single list; ``logged_order`` is the shop's own.
+    """
+    orders = presented_orders(world.catalogue_size)
+    return {"oracle": AppealOrder(world), "logged_order": orders["logged"], "random": orders["random"]}
 
 
 def _policies(world: MDPWorld, streams: Streams) -> Iterator[tuple[str, Policy[Any]]]:

@@ -10,6 +10,9 @@ from irecgan.experiments.figure3 import cell as figure3_cell
 from irecgan.experiments.figure3 import conclude as figure3_conclude
 from irecgan.experiments.figure3 import settings as figure3
 from irecgan.experiments.study import Experiment
+from irecgan.experiments.table1 import cell as table1_cell
+from irecgan.experiments.table1 import conclude as table1_conclude
+from irecgan.experiments.table1 import settings as table1
 
 _TABLE: tuple[Experiment[Any, Any], ...] = (
     Experiment(
@@ -27,6 +30,14 @@ _TABLE: tuple[Experiment[Any, Any], ...] = (
         figure3.cells,
         figure3_cell.work,
         figure3_conclude.conclude,
+    ),
+    Experiment(
+        "table1",
+        "logged lists, reranked by every model (section 7.2)",
+        table1.PRESETS,
+        table1.cells,
+        table1_cell.work,
+        table1_conclude.conclude,
     ),
 )
 

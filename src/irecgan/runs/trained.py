@@ -99,10 +99,11 @@ class TrainedPolicy:
         return self._network.score_slates(batch).masked_fill(~known, -torch.inf)
 
     def in_world(
-        self, items: int, *, slate_size: int, sampled: bool = False, ranker: Ranker[Any] | None = None
+        self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None
     ) -> Policy[Any]:
         """The policy in a world whose items are 0 .. ``items`` - 1, which are the ids of its catalogue.
 
+        ``slate_size``: None in a world that offers candidates, of which those not known come last.
         ``ranker``: another one over the same catalogue in its place. Raises UserError when an id of the
         catalogue is no item of the world, or too few are known.
         """
@@ -110,10 +111,11 @@ class TrainedPolicy:
         strange = ids if not ids.dtype.is_integer() else ids.filter((ids < 0) | (ids >= items))
         if len(strange):
             raise UserError(f"{self.name}: its item {strange[0]!r} is not one of the world's, 0 .. {items - 1}")
-        if slate_size > len(ids):
+        size = self.slate_size if slate_size is None else slate_size
+        if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
-        policy = RankingPolicy(ranker or self.ranker, slate_size, sampled=sampled)
-        return Translated(policy, torch.from_numpy(ids.to_numpy(writable=True)), items)
+        policy = RankingPolicy(ranker or self.ranker, size, sampled=sampled)
+        return Translated.from_catalogue(policy, self.catalogue, items)
 
     def _scores(self, history: Sequence[ItemId]) -> Tensor:
         """Scores of the catalogue after ``history``. (n,)"""

@@ -18,7 +18,7 @@ class LearnedWorld(Generic[State]):
         self.model = model
         self.catalogue_size = model.catalogue_size
 
-    def start(self, sessions: int) -> State:
+    def start(self, sessions: int, generator: torch.Generator | None = None) -> State:  # noqa: ARG002
         """The state before the first slate."""
         return self.model.start(sessions)
 
@@ -39,4 +39,8 @@ class LearnedWorld(Generic[State]):
 
     def hidden(self, state: State) -> None:  # noqa: ARG002
         """A learned world has no true state."""
+        return
+
+    def candidates(self, state: State) -> None:  # noqa: ARG002
+        """Any item may be shown."""
         return

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import torch
-
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.log import SessionLog
@@ -13,7 +11,7 @@ from irecgan.evaluation.references import world_references
 from irecgan.experiments.figure2.settings import NAIVE, REFERENCES, Figure2Cell, Figure2Settings
 from irecgan.experiments.study import Json
 from irecgan.experiments.training import trained
-from irecgan.policies.logging import named_policy
+from irecgan.policies.logging import logging_policies
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.policies.translated import Translated
 from irecgan.seeding import Streams
@@ -52,15 +50,14 @@ def work(settings: Figure2Settings, cell: Figure2Cell, scratch: Path) -> Json:
 def logged(world: MDPWorld, cell: Figure2Cell) -> SessionLog:
     """The log of the cell."""
     streams = Streams(cell.seed).child("log", cell.log)
-    policy = named_policy(cell.log, world)
+    policy = logging_policies(world)[cell.log]
     return simulated_log(policy, world, cell.sessions, max_length=_LONGEST, streams=streams, name=cell.log)
 
 
 def _naive(world: MDPWorld, log: SessionLog, sessions: int, streams: Streams) -> Json:
     catalogue = Catalogue.from_log(log)
-    outer = torch.from_numpy(catalogue.items.to_numpy(writable=True))
     results = {}
     for name, ranker in Baselines.of(encode(log, catalogue)).rankers().items():
-        policy = Translated(RankingPolicy(ranker, world.slate_size), outer, world.catalogue_size)
+        policy = Translated.from_catalogue(RankingPolicy(ranker, world.slate_size), catalogue, world.catalogue_size)
         results[name] = {"top": play(policy, world, sessions, streams).to_json()}
     return results

@@ -1,5 +1,7 @@
 """What figure 2 varies, and its cells."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from irecgan.experiments.study import Cell, Models, Seeds, Settings
@@ -15,7 +17,7 @@ class Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     law: str
-    logs: tuple[str, ...]
+    logs: tuple[Literal["random", "max", "mix"], ...]
     sizes: tuple[int, ...]
 
 
@@ -39,7 +41,7 @@ class Figure2Cell(Cell):
     row: str
 
 
-_LOGS = ("random", "max", "mix")
+_LOGS: tuple[Literal["random", "max", "mix"], ...] = ("random", "max", "mix")
 _LAWS = ("softmax", "dirichlet:0.02")
 
 PRESETS = {
