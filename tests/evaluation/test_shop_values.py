@@ -101,12 +101,10 @@ def test_items_that_a_run_does_not_know_rank_last(policy: TrainedPolicy) -> None
 
 
 def test_every_policy_shows_the_lists_of_the_world(policy: TrainedPolicy) -> None:
+    baselines = Baselines(policy.popularity, policy.co_clicks)
     first = [
         rollout(order, SHOP, 50, max_length=1, generator=Streams(0).torch("x")).slate[:, 0].sort(1).values
-        for order in [
-            policy.in_world(SHOP.catalogue_size),
-            *shop_references(SHOP, policy, Baselines(policy.popularity, policy.co_clicks)).values(),
-        ]
+        for order in [policy.in_world(SHOP.catalogue_size), *shop_references(SHOP, policy, baselines).values()]
     ]
     for slate in first:
         assert torch.equal(slate, first[0])

@@ -47,7 +47,7 @@ class Table1Cell(Cell):
 
 
 PRESETS = {
-    "quick": Table1Settings(shop=Shop(items=2_000, sessions=3_000, evaluation_sessions=4_000)),
+    "quick": Table1Settings(shop=Shop(items=2_000, sessions=15_000, evaluation_sessions=4_000)),
     "paper": Table1Settings(
         shop=Shop(items=40_000, sessions=90_000, evaluation_sessions=20_000), seeds=10, preset="paper"
     ),
