@@ -6,6 +6,5 @@ from irecgan.worlds.shop import ShopSpec, ShopWorld
 
 
 def small_shop(**changes: Any) -> ShopWorld:
-    return ShopWorld(
-        ShopSpec(**{"kind": "shop", "items": 400, "seed": 0, "click_bias": -1, "purchase_bias": -3} | changes)
-    )
+    fields = {"kind": "shop", "items": 400, "seed": 0, "click_bias": -1, "purchase_bias": -3}
+    return ShopWorld(ShopSpec.model_validate(fields | changes))
