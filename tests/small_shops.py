@@ -4,8 +4,7 @@ from typing import Any
 
 from irecgan.worlds.shop import ShopSpec, ShopWorld
 
-_BASE: dict[str, Any] = {"kind": "shop", "items": 400, "seed": 0, "click_bias": -1, "purchase_bias": -3}
-
 
 def small_shop(**changes: Any) -> ShopWorld:
-    return ShopWorld(ShopSpec(**{**_BASE, **changes}))
+    fields = {"kind": "shop", "items": 400, "seed": 0, "click_bias": -1, "purchase_bias": -3}
+    return ShopWorld(ShopSpec.model_validate(fields | changes))

@@ -9,6 +9,7 @@ from irecgan.cli import main
 from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
+from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.evaluate import evaluate
@@ -19,6 +20,7 @@ from irecgan.rollout import rollout
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
 from irecgan.simulation import simulated_log
+from irecgan.worlds.interface import Scene
 from small_logs import TINY
 from small_shops import small_shop
 
@@ -86,7 +88,34 @@ def test_its_json_has_the_promised_keys(run: Path, capsys: pytest.CaptureFixture
         assert fields["best_found"].keys() == fields["best_found_intervals"].keys() == {"1", "10"}
         assert fields["cut"] == 0
     assert main(argv) == 0
-    assert "purchases per 1,000" in capsys.readouterr().out
+    assert "purchases of 1,000 sessions" in capsys.readouterr().out
+
+
+def test_a_run_may_log_in_a_shop(run: Path, tmp_path: Path) -> None:
+    SHOP.save(tmp_path / "WORLD.json")
+    argv = [
+        "simulate",
+        "--world",
+        tmp_path / "WORLD.json",
+        "--policy",
+        run,
+        "--sessions",
+        50,
+        "--out",
+        tmp_path / "a.csv",
+    ]
+    assert main([str(part) for part in argv]) == 0
+    assert SessionLog.read(tmp_path / "a.csv").sessions == 50
+
+
+def test_a_learned_policy_does_not_read_the_taste(policy: TrainedPolicy) -> None:
+    here, state = policy.in_world(SHOP.catalogue_size), SHOP.start(20, Streams(0).torch("x"))
+    slates = [
+        here.propose(here.start(20), Scene(taste, state.candidates), torch.Generator())
+        for taste in (None, state.taste, -state.taste)
+    ]
+    assert torch.equal(slates[0], slates[1])
+    assert torch.equal(slates[0], slates[2])
 
 
 def test_items_that_a_run_does_not_know_rank_last(policy: TrainedPolicy) -> None:

@@ -44,7 +44,9 @@ def test_the_kind_of_a_file_decides(tmp_path: Path) -> None:
         ({"drift": 1.5}, "drift: found 1.5, expected less than or equal to 1"),
         ({"examination": -1}, "examination: found -1, expected greater than or equal to 0"),
         ({"click_bias": None}, "click_bias: found None, expected a valid number"),
-        ({"click_bias": float("inf")}, "click_bias: found inf, expected a finite number"),
+        ({"click_bias": float("inf")}, "click_bias: found inf, expected less than or equal to 100"),
+        ({"click_bias": float("nan")}, "click_bias: found nan, expected less than or equal to 100"),
+        ({"zipf": 5}, "zipf: found 5, expected less than or equal to 4"),
         ({"drfit": 0.1}, "drfit: no such field"),
         ({"seed": ...}, "seed: found nothing, expected this field"),
     ],
@@ -123,6 +125,27 @@ def test_the_law_by_hand() -> None:
     torch.testing.assert_close(chances.click[0, :2].float(), look * torch.sigmoid(-1 + quality))
     torch.testing.assert_close(chances.purchase[0, :2].float(), torch.sigmoid(-3 + quality))
     assert chances.click[0, 2] == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"purchase_slope": 0},
+        {"match_weight": 100, "quality_weight": 100, "ranker_noise": 0, "focus": 100, "drift": 1},
+        {"examination": 100, "zipf": 4, "list_length": 100},
+        {"match_weight": 0, "quality_weight": 0, "zipf": 0, "list_length": 0, "category_share": 1},
+    ],
+)
+def test_extreme_parameters_keep_chances_and_lists_whole(changes: dict[str, float]) -> None:
+    world = small_shop(**changes)
+    state = world.start(200, Streams(0).torch("x"))
+    for _ in range(3):
+        chances = world.chances(state.taste, state.candidates)
+        for chance in (chances.click, chances.purchase):
+            assert ((chance >= 0) & (chance <= 1)).all()
+        assert (chances.click.sum(1) <= 1 + 1e-9).all()
+        assert (state.candidates[:, :SHORTEST] < N).all()
+        state = world.advance(state, state.candidates, state.candidates[:, 0], Streams(1).torch("y"))
 
 
 def test_without_a_position_effect_every_order_is_worth_the_same() -> None:

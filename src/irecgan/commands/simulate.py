@@ -1,7 +1,7 @@
 """``irecgan simulate``: make or read a world, and log sessions from it."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,18 +82,19 @@ def run(args: argparse.Namespace) -> Output:
 def _world(args: argparse.Namespace) -> MDPWorld | ShopWorld:
     given = {name: getattr(args, name) for name in _DRAWN if getattr(args, name) is not None}
     if args.world:
-        for name in given:
-            raise UserError(f"{_option(name)}: found together with --world, expected one or the other")
+        _refuse(given, "found together with --world, expected one or the other")
         return load_world(args.world)
-    if args.law != SHOP:
+    if given.get("law") != SHOP:
         return draw_world(**{**_DRAWN, **given}, seed=args.seed)
-    for name in given.keys() - {"law", "items"}:
-        raise UserError(f"{_option(name)}: found together with --law {SHOP}, expected --items alone")
-    return draw_shop(**({"items": args.items} if args.items is not None else {}), seed=args.seed)
+    del given["law"]
+    _refuse([name for name in given if name != "items"], f"found together with --law {SHOP}, expected --items alone")
+    return draw_shop(**given, seed=args.seed)
 
 
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _refuse(names: Iterable[str], problem: str) -> None:
+    """Raise UserError for the first of the options ``names``."""
+    for name in names:
+        raise UserError(f"--{name.replace('_', '-')}: {problem}")
 
 
 def _refuse_another(world: MDPWorld | ShopWorld, path: Path) -> None:

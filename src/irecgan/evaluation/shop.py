@@ -57,16 +57,10 @@ class ShopEvaluation:
     def table(self) -> str:
         """A table for a terminal, best first."""
         rows = [
-            [
-                name,
-                f"{1000 * result.cumulative_reward.mean:.1f} "
-                f"[{1000 * result.cumulative_reward.low:.1f}, {1000 * result.cumulative_reward.high:.1f}]",
-                str(result.clicks),
-                *(f"{interval.mean:.3f}" for interval in result.best_found.values()),
-            ]
-            for name, result in sorted(self.runs.items(), key=lambda pair: -pair[1].cumulative_reward.mean)
+            [name, _of_1000(r.cumulative_reward), str(r.clicks), *(f"{i.mean:.3f}" for i in r.best_found.values())]
+            for name, r in sorted(self.runs.items(), key=lambda pair: -pair[1].cumulative_reward.mean)
         ]
-        heads = ["policy", "purchases per 1,000", "clicks per session", *(f"best found@{r}" for r in DEPTHS)]
+        heads = ["policy", "purchases of 1,000 sessions", "clicks per session", *(f"best found@{r}" for r in DEPTHS)]
         return f"{self.world}: {self.sessions} sessions a policy\n" + aligned([heads, *rows], left=True)
 
 
@@ -75,7 +69,8 @@ def play_in_shop(policy: Policy[Any], world: ShopWorld, sessions: int, streams: 
 
     Every list that is met counts with its expected clicks and purchases by the law of the shop instead of
     with what was drawn: the same means with narrower intervals. Policies that are played with equal
-    ``streams`` meet the same users, first lists and draws, so their results are paired.
+    ``streams`` meet the same users with the same first lists and draws, so their results are paired; they
+    part when the first sessions end.
     """
     parts = []
     for first in range(0, sessions, _CHUNK):
@@ -121,3 +116,7 @@ def logged_value(sessions: Sessions) -> tuple[Interval, Interval]:
     totals = torch.zeros(len(sessions), 2, dtype=torch.float64).index_add(0, owner, per_step)
     reward, clicks = normal_ratios(totals.numpy(), np.ones(len(sessions)))
     return reward, clicks
+
+
+def _of_1000(interval: Interval) -> str:
+    return f"{1000 * interval.mean:.1f} [{1000 * interval.low:.1f}, {1000 * interval.high:.1f}]"

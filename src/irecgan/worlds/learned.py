@@ -19,7 +19,7 @@ class LearnedWorld(Generic[State]):
         self.catalogue_size = model.catalogue_size
 
     def start(self, sessions: int, generator: torch.Generator | None = None) -> State:  # noqa: ARG002
-        """The state before the first slate."""
+        """The state before the first slate; nothing is drawn."""
         return self.model.start(sessions)
 
     def respond(self, state: State, slate: Tensor, generator: torch.Generator) -> Response:

@@ -103,7 +103,7 @@ class MDPWorld:
         return self.reward.argsort(dim=1, descending=True, stable=True)
 
     def start(self, sessions: int, generator: torch.Generator | None = None) -> MDPState:  # noqa: ARG002
-        """All sessions in the start state."""
+        """All sessions in the start state; nothing is drawn."""
         return MDPState(torch.full((sessions,), self.start_state))
 
     def respond(

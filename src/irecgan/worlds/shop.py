@@ -26,8 +26,8 @@ MIN_ITEMS = 2 * MIN_CATEGORY
 SHORTEST, LONGEST = 10, MIN_CATEGORY
 """Items in a list."""
 
-_Number = Annotated[float, Field(allow_inf_nan=False)]
-_Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Number = Annotated[float, Field(ge=-100, le=100)]
+_Weight = Annotated[float, Field(ge=0, le=100)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -47,7 +47,7 @@ class ShopSpec(BaseModel):
     """How these log-odds grow with the appeal."""
     factors: Annotated[int, Field(ge=2)] = 8
     """Dimensions of taste, and of what it meets in items and categories."""
-    zipf: _Weight = 1.0
+    zipf: Annotated[float, Field(ge=0, le=4)] = 1.0
     """Popularity is rank to the power of minus this."""
     category_share: _Share = 0.5
     """Share of the variance of an item's place that is its category's."""
@@ -133,10 +133,11 @@ class ShopWorld:
         expected clicks and the most expected purchases in this step (rearrangement inequality).
         """
         appeal = self.appeal(taste, slate).double()
-        looked_at = self.examination(slate != self.catalogue_size)
+        shown = slate != self.catalogue_size
+        purchase = torch.sigmoid(self.spec.purchase_bias + self.spec.purchase_slope * appeal)
         return Chances(
-            click=looked_at * torch.sigmoid(self.spec.click_bias + appeal),
-            purchase=torch.sigmoid(self.spec.purchase_bias + self.spec.purchase_slope * appeal),
+            click=self.examination(shown) * torch.sigmoid(self.spec.click_bias + appeal),
+            purchase=torch.where(shown, purchase, 0.0),
         )
 
     def examination(self, shown: Tensor) -> Tensor:

@@ -87,9 +87,12 @@ def _mean_clicks(clicks: Tensor) -> float:
 
 
 def _solve(function: Callable[[float], float], target: float) -> float:
-    """Where the increasing ``function`` reaches ``target``, by bisection."""
+    """Where the increasing ``function`` reaches ``target``, by bisection.
+
+    Two decimals: the rounding errors of another machine give the same shop.
+    """
     low, high = -20.0, 20.0
-    for _ in range(20):  # to 0.00004
+    for _ in range(16):
         middle = (low + high) / 2
         low, high = (middle, high) if function(middle) < target else (low, middle)
-    return (low + high) / 2
+    return round((low + high) / 2, 2)

@@ -1,4 +1,4 @@
-"""What is for sale in the simulated shop: items with popularity, quality and factors, in categories."""
+"""What is for sale in the simulated shop: items with popularity, quality and traits, in categories."""
 
 import math
 from dataclasses import dataclass
