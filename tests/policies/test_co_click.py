@@ -75,6 +75,10 @@ def test_only_the_most_related_are_kept_and_of_equals_the_smaller() -> None:
     assert tied.item[tied.start[0] : tied.start[1]].tolist() == [1, 2]
 
 
+def test_a_log_whose_clicks_are_all_unknown_relates_nothing() -> None:
+    assert len(co_clicks(clicked([[3, 3], [3]], 3)).item) == 0
+
+
 def test_scores_decay_with_the_clicks_since() -> None:
     ranker = CoClick(co_clicks(clicked(HISTORIES, 4)), torch.zeros(2, 4), decay=0.5)
     state = ranker.start(1)

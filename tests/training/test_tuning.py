@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 
 import irecgan
 from irecgan.errors import UserError
+from irecgan.training.config import PRESETS, TrainingConfig
 from irecgan.training.metrics import best_losses
 from irecgan.training.tuning import train_best
 from small_logs import TINY, small_log
@@ -53,3 +54,8 @@ def test_wrong_candidates_are_named_and_leave_nothing(
     with pytest.raises(UserError, match=message):
         train_best(small_log(), out=tmp_path / "run", recipe="pg", candidates=candidates, settings=TINY)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_a_configuration(preset: str) -> None:
+    assert TrainingConfig.parse(["batch_size=7"], preset).batch_size == 7

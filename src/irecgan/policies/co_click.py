@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions, offsets, ranges
-from irecgan.policies.popularity import Popularity, Recall
+from irecgan.policies.popularity import Popularity, Remembered
 
 NEIGHBOURS = 100
 """Items kept for each item: the most related ones."""
@@ -55,7 +55,7 @@ def co_clicks(sessions: Sessions, most: int = NEIGHBOURS) -> Neighbours:
     """The cosine of items as sets of the sessions in which they were clicked, for the ``most`` related of each.
 
     The weight of items i and j is the number of sessions with a click on both over the root of the product
-    of the numbers with a click on either (Sarwar et al., 2001, "Item-based collaborative filtering
+    of the numbers with a click on each (Sarwar et al., 2001, "Item-based collaborative filtering
     recommendation algorithms"; Linden, Smith and York, 2003, "Amazon.com recommendations"). An item is
     related to itself by the sessions that click it twice. Equal weights: the smaller item is kept.
     """
@@ -106,6 +106,9 @@ def _merged(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 class CoClick:
     """Ranks items by sum_i decay^(clicks since) cos(c_i, j) over the clicks c_i so far.
 
+    That later clicks say more is as in the rules and neighbours of sessions of Ludewig and Jannach (2018,
+    "Evaluation of session-based recommendation algorithms").
+
     Items that are equally related, such as all those that are no neighbour of any click and all at t = 0,
     rank by popularity.
 
@@ -127,20 +130,20 @@ class CoClick:
         """The number of items n."""
         return self.neighbours.catalogue_size
 
-    def start(self, sessions: int) -> Recall:
+    def start(self, sessions: int) -> Remembered:
         """Nothing was clicked: the memory (B, n) is how items are related to the clicks."""
-        return Recall(self.popularity.start(sessions), torch.zeros(sessions, self.catalogue_size))
+        return Remembered(self.popularity.start(sessions), torch.zeros(sessions, self.catalogue_size))
 
-    def scores(self, state: Recall) -> Tensor:
+    def scores(self, state: Remembered) -> Tensor:
         """Scores of all items. (B, n) float64"""
         return state.memory + self.popularity.scores(state.begun)
 
-    def advance(self, state: Recall, click: Tensor) -> Recall:
+    def advance(self, state: Remembered, click: Tensor) -> Remembered:
         """The state after ``click`` (B,); an unknown item is related to none."""
         row, item, weight = self.neighbours.rows(click)
         faded = self.decay * state.memory
         related = faded.index_put((row, item), faded[row, item] + weight)
-        return Recall(self.popularity.advance(state.begun, click), related)
+        return Remembered(self.popularity.advance(state.begun, click), related)
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Scores of the items shown at the M real steps. (M, K) float64; 0 where nothing is shown"""

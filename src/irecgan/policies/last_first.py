@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import NOTHING, SessionBatch
-from irecgan.policies.popularity import Popularity, Recall
+from irecgan.policies.popularity import Popularity, Remembered
 
 
 class LastFirst:
@@ -21,18 +21,18 @@ class LastFirst:
         """The number of items n."""
         return self.popularity.catalogue_size
 
-    def start(self, sessions: int) -> Recall:
+    def start(self, sessions: int) -> Remembered:
         """Nothing was clicked: the memory (B,) is item n."""
-        return Recall(self.popularity.start(sessions), torch.full((sessions,), self.catalogue_size))
+        return Remembered(self.popularity.start(sessions), torch.full((sessions,), self.catalogue_size))
 
-    def scores(self, state: Recall) -> Tensor:
+    def scores(self, state: Remembered) -> Tensor:
         """Return-weighted counts, and infinity for the last click. (B, n)"""
         counts = torch.nn.functional.pad(self.popularity.scores(state.begun), (0, 1))  # (B, n + 1)
         return counts.scatter(1, state.memory[:, None], torch.inf)[:, :-1]
 
-    def advance(self, state: Recall, click: Tensor) -> Recall:
+    def advance(self, state: Remembered, click: Tensor) -> Remembered:
         """``click`` (B,) is the last one."""
-        return Recall(self.popularity.advance(state.begun, click), click)
+        return Remembered(self.popularity.advance(state.begun, click), click)
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Scores of the items shown at the M real steps, falling in shown order but for the first. (M, K)"""
