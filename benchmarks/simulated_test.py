@@ -18,8 +18,7 @@ from irecgan.evaluation.evaluate import OnlineEvaluation, evaluate
 from irecgan.files import write_json
 from irecgan.models.agent import Agent
 from irecgan.models.user import RecurrentUserModel
-from irecgan.policies.interface import Policy
-from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.logging import logging_policies
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.rollout import rollout
 from irecgan.runs.store import load_run
@@ -33,13 +32,8 @@ from irecgan.worlds.mdp import MDPWorld, draw_world
 
 def logged(world: MDPWorld, name: str, sessions: int, seed: int) -> SessionLog:
     """A log of the policy called ``name``."""
-    policies: dict[str, Policy[Any]] = {
-        "random": RandomPolicy(world.catalogue_size, world.slate_size),
-        "max": MaxPolicy(world),
-        "mix": MixPolicy(world),
-    }
     streams = Streams(seed).child("simulate")
-    return simulated_log(policies[name], world, sessions, max_length=1_000, streams=streams, name=name)
+    return simulated_log(logging_policies(world)[name], world, sessions, max_length=1_000, streams=streams, name=name)
 
 
 def generated_clicks(run: Path, log: SessionLog, sessions: int = 5_000) -> float | None:

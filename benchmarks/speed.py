@@ -15,6 +15,7 @@ import torch
 from irecgan.data.batch import Sessions
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, RandomPolicy
+from irecgan.policies.presented import PresentedOrder
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.training.calibration import calibrate_stop
@@ -24,6 +25,7 @@ from irecgan.training.lab import Lab, make_lab
 from irecgan.training.phases import discriminator_epoch
 from irecgan.training.recipes import find_recipe
 from irecgan.worlds.mdp import MDPWorld, draw_world
+from irecgan.worlds.shop_calibration import draw_shop
 
 
 def lab_on(world: MDPWorld, policy: Policy[Any], args: argparse.Namespace) -> Lab:
@@ -79,6 +81,23 @@ def figures(lab: Lab, world: MDPWorld, policy: Policy[Any], args: argparse.Names
     }
 
 
+def shop_figures(repeats: int) -> dict[str, float]:
+    """The simulated shop of 40,000 items."""
+    world = draw_shop(seed=0)
+
+    def simulate() -> object:
+        return rollout(PresentedOrder(), world, 5_000, max_length=1_000, generator=torch.Generator().manual_seed(4))
+
+    return {
+        "drawing a shop, s": seconds(lambda: draw_shop(seed=0), repeats),
+        "simulator sessions/s": 5_000 / seconds(simulate, repeats),
+    }
+
+
+def printed(log: str, found: dict[str, float]) -> None:
+    print(json.dumps({"log": log, **{key: round(value, 2) for key, value in found.items()}}), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--units", type=int, default=512)
@@ -89,14 +108,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    printed("shop", shop_figures(args.repeats))
     world = draw_world("softmax", seed=0)
     policies: dict[str, Policy[Any]] = {
         "random": RandomPolicy(world.catalogue_size, world.slate_size),
         "max": MaxPolicy(world),
     }
     for name, policy in policies.items():
-        found = figures(lab_on(world, policy, args), world, policy, args)
-        print(json.dumps({"log": name, **{key: round(value, 2) for key, value in found.items()}}), flush=True)
+        printed(name, figures(lab_on(world, policy, args), world, policy, args))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ QUICKER = {
     "train": SETTINGS,
     "evaluate": ["--sessions", "100"],
 }
+QUICKER_SHOP = ["--items", "250", "--sessions", "300"]
 
 
 def test_its_commands_run_one_after_the_other(
@@ -26,7 +27,8 @@ def test_its_commands_run_one_after_the_other(
     assert {shlex.split(command)[1] for command in COMMANDS} >= {"simulate", "prepare", "inspect", "train", "recommend"}
     for command in COMMANDS:
         _, name, *rest = shlex.split(command)
-        assert main([name, *rest, *QUICKER.get(name, [])]) == 0, command
+        quicker = QUICKER_SHOP if "shop" in rest else QUICKER.get(name, [])
+        assert main([name, *rest, *quicker]) == 0, command
         assert capsys.readouterr().out.strip()
 
 

@@ -6,9 +6,11 @@ from irecgan.models.agent import Agent
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.recurrent import Size, initialise
 from irecgan.models.user import RecurrentUserModel
+from irecgan.policies.presented import PresentedOrder
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.rollout import Stage, rollout, scored_rollout
 from irecgan.worlds.learned import LearnedWorld
+from small_shops import small_shop
 
 SIZE = Size(items=7, embedding=4, units=6, layers=2)
 
@@ -85,6 +87,26 @@ def test_padding_and_company_change_nothing(models: tuple[Agent, RecurrentUserMo
             torch.testing.assert_close(agent(alone), agent_all[rows])
             torch.testing.assert_close(user(alone).outcome[:, -1], user_all.outcome[rows, -1])
             torch.testing.assert_close(judge(alone), judge_all[s : s + 1])
+
+
+def test_lists_that_are_not_full_are_shown_without_their_padding() -> None:
+    shop = small_shop()
+    batch = rollout(PresentedOrder(), shop, 100, max_length=9, generator=seeded(8))
+    assert torch.equal(batch.shown, (batch.slate < shop.catalogue_size) & batch.real[..., None])
+    sizes = batch.shown[batch.real].sum(1)
+    assert 10 <= int(sizes.min()) < int(sizes.max()) <= 100
+    assert (batch.click[batch.clicked] < shop.catalogue_size).all()
+    ended = rollout(PresentedOrder(), shop, 100, max_length=9, generator=seeded(8), final_slates=False)
+    assert torch.equal(ended.shown, batch.shown & batch.clicked[..., None])
+    assert (ended.slate[~ended.shown] == shop.catalogue_size).all()
+
+
+def test_completions_of_a_shop_start_from_the_states_reached() -> None:
+    shop, judge = small_shop(), Discriminator(Size(items=400, embedding=4, units=6, layers=1))
+    initialise(judge, seeded(0))
+    stage = Stage(PresentedOrder(), shop, 9, judge)
+    batch = scored_rollout(stage, 30, completions=3, generator=seeded(9))
+    assert bool(((batch.score > 0) == batch.real).all())
 
 
 def test_stepping_equals_running_over_the_session(

@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "learn a policy from a session log",
     "evaluate": "measure what policies are worth, on a log or in a simulated world",
     "recommend": "ask a trained policy for a slate",
+    "reproduce": "run an experiment of the paper, with verdicts on its claims",
     "demo": "the whole path in a few minutes, with an HTML report",
 }
 

@@ -16,7 +16,7 @@ from irecgan.data.batch import NOTHING, SessionBatch
 from irecgan.objectives.adversarial import sequence_score
 from irecgan.policies.interface import Policy
 from irecgan.rows import Rows, State
-from irecgan.worlds.interface import World
+from irecgan.worlds.interface import Scene, World
 
 
 class Judge(Protocol[State]):
@@ -94,19 +94,21 @@ class Stage:
     judge: Judge[Any] | None = None
     final_slates: bool = True  # whether logs of this world show the slate at which a user left
 
-    def start(self, sessions: int, device: torch.device | str = "cpu") -> Frontier:
+    def start(self, sessions: int, generator: torch.Generator) -> Frontier:
         """The frontier before the first slate."""
+        device = generator.device
         return Frontier(
             session=torch.arange(sessions, device=device),
             clicks=torch.zeros(sessions, dtype=torch.int64, device=device),
             policy=self.policy.start(sessions),
-            world=self.world.start(sessions),
+            world=self.world.start(sessions, generator),
             judge=self.judge.start(sessions) if self.judge else None,
         )
 
     def step(self, frontier: Frontier, generator: torch.Generator) -> Step:
         """Show a slate in every open session and see what its user does."""
-        slate = self.policy.propose(frontier.policy, self.world.hidden(frontier.world), generator)
+        scene = Scene(self.world.hidden(frontier.world), self.world.candidates(frontier.world))
+        slate = self.policy.propose(frontier.policy, scene, generator)
         response = self.world.respond(frontier.world, slate, generator)
         clicked = response.position != NOTHING
         stay, leave = clicked.nonzero().squeeze(1), (~clicked).nonzero().squeeze(1)
@@ -157,7 +159,7 @@ def rollout(
 ) -> SessionBatch:
     """Play ``sessions`` whole sessions, cut after ``max_length`` clicks."""
     stage = Stage(policy, world, max_length, final_slates=final_slates)
-    frontier, steps = stage.start(sessions, generator.device), []
+    frontier, steps = stage.start(sessions, generator), []
     while len(frontier.session):
         steps.append(stage.step(frontier, generator))
         frontier = steps[-1].open
@@ -172,7 +174,7 @@ def scored_rollout(
 
     The completions of all steps of all sessions run as one batch, of at most ``rows`` rows at a time.
     """
-    frontier, steps = stage.start(sessions, generator.device), []
+    frontier, steps = stage.start(sessions, generator), []
     verdict = torch.zeros(sessions, device=generator.device)
     while len(frontier.session):
         step = stage.step(frontier, generator)
@@ -217,7 +219,7 @@ def _assemble(steps: Sequence[Step], sessions: int, nothing: int, final_slates: 
         reward[step.session, t] = step.reward.to(reward)
         real[step.session, t] = True
     clicked = real & (position != NOTHING)
-    shown = (real if final_slates else clicked)[..., None].expand_as(slate)
+    shown = (real if final_slates else clicked)[..., None] & (slate != nothing)
     slate = torch.where(shown, slate, nothing)
     click = slate.gather(2, position.clamp(min=0)[..., None]).squeeze(2)
     return SessionBatch(

@@ -15,6 +15,7 @@ from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.witness import Witness
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
+from irecgan.worlds.interface import World
 from irecgan.worlds.mdp import MDPWorld
 
 CHUNK = 5_000
@@ -22,7 +23,7 @@ CHUNK = 5_000
 
 
 def simulate(
-    policy: Policy[Any], world: MDPWorld, sessions: int, *, max_length: int, streams: Streams
+    policy: Policy[Any], world: World[Any], sessions: int, *, max_length: int, streams: Streams
 ) -> Iterator[SessionBatch]:
     """Sessions in batches of CHUNK, cut after ``max_length`` clicks.
 
@@ -33,14 +34,14 @@ def simulate(
         count = min(CHUNK, sessions - first)
         witness = Witness(policy)
         batch = rollout(witness, world, count, max_length=max_length, generator=streams.torch("sessions", first))
-        if isinstance(policy, RandomPolicy | MaxPolicy | MixPolicy):
+        if isinstance(world, MDPWorld) and isinstance(policy, RandomPolicy | MaxPolicy | MixPolicy):
             hidden = witness.hidden(count, batch.real.shape[1])
             batch = _with_propensity(batch, policy.inclusion(world), hidden)
         yield batch
 
 
 def simulated_log(
-    policy: Policy[Any], world: MDPWorld, sessions: int, *, max_length: int, streams: Streams, name: str = "log"
+    policy: Policy[Any], world: World[Any], sessions: int, *, max_length: int, streams: Streams, name: str = "log"
 ) -> SessionLog:
     """The session log of ``sessions`` sessions; ``name`` stands for it in messages."""
     batches = simulate(policy, world, sessions, max_length=max_length, streams=streams)
@@ -59,7 +60,7 @@ def session_frame(batch: SessionBatch, first_session: int = 0) -> pl.DataFrame:
     columns = {
         "session_id": pl.Series((session + first_session).numpy()),
         "step": pl.Series(step.numpy()),
-        "slate": pl.Series(batch.slate[real].numpy()).cast(pl.List(pl.Int64)),
+        "slate": _slates(batch.slate[real], batch.shown[real]),
         "click": _where(clicked, batch.click[real]),
         "reward": pl.Series(batch.reward[real].numpy()),
     }
@@ -67,6 +68,12 @@ def session_frame(batch: SessionBatch, first_session: int = 0) -> pl.DataFrame:
     if known.any():
         columns["propensity"] = _where(known, batch.propensity[real])
     return pl.DataFrame(columns)
+
+
+def _slates(slate: Tensor, shown: Tensor) -> pl.Series:
+    """The items shown, a list a row. (M, K), (M, K) -> (M,)"""
+    padded = pl.DataFrame({"slate": pl.Series(slate.numpy()).cast(pl.List(pl.Int64)), "size": shown.sum(1).numpy()})
+    return padded.select(pl.col("slate").list.head(pl.col("size"))).to_series()
 
 
 def _where(condition: Tensor, values: Tensor) -> pl.Series:

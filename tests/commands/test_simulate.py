@@ -5,7 +5,10 @@ import polars as pl
 import pytest
 
 from irecgan.cli import main
+from irecgan.worlds.loading import load_world
 from irecgan.worlds.mdp import MDPWorld, draw_world
+from irecgan.worlds.shop import ShopWorld
+from irecgan.worlds.shop_calibration import draw_shop
 
 SMALL = ["--states", "3", "--items", "6", "--slate-size", "2"]
 
@@ -110,3 +113,61 @@ def test_another_world_or_log_is_not_overwritten(tmp_path: Path, capsys: pytest.
     assert simulate(tmp_path / "a.parquet", "--policy", "max", *SMALL) == 2
     assert "a.parquet: exists already" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["WORLD.json", "a.parquet"]
+
+
+SHOP = ["--law", "shop", "--items", "250"]
+
+
+@pytest.mark.parametrize("policy", ["logged", "random"])
+def test_a_shop_logs_its_lists_in_shown_order(policy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "log.parquet"
+    assert simulate(out, "--policy", policy, "--seed", "3", "--json", *SHOP, sessions=300) == 0
+    report = json.loads(capsys.readouterr().out)
+    frame = pl.read_parquet(out)
+    assert (report["sessions"], report["clicks"]) == (300, frame["click"].count())
+    assert frame.columns == ["session_id", "step", "slate", "click", "reward"]
+    sizes = frame["slate"].list.len()
+    assert (sizes.min(), sizes.is_between(10, 100).all()) == (10, True)
+    assert frame["slate"].explode().is_between(0, 249).all()
+    assert (frame["slate"].list.n_unique() == sizes).all()
+    clicked = frame.filter(pl.col("click").is_not_null())
+    assert clicked.select(pl.col("slate").list.contains(pl.col("click")).all()).item()
+    assert len(frame) - len(clicked) == 300
+    assert set(frame["reward"].unique()) <= {0, 1}
+    world = load_world(tmp_path / "WORLD.json")
+    assert isinstance(world, ShopWorld)
+    assert world.spec == draw_shop(250, seed=3).spec
+
+
+def test_same_seed_same_log_of_a_shop(tmp_path: Path) -> None:
+    logs = [tmp_path / name for name in ("a.parquet", "b.parquet", "c.parquet")]
+    for out, options in zip(logs, (SHOP, SHOP, ["--world", str(tmp_path / "WORLD.json"), "--seed", "1"]), strict=True):
+        assert simulate(out, "--policy", "logged", *options) == 0
+    one, again, other = (pl.read_parquet(out) for out in logs)
+    assert one.equals(again)
+    assert not one.equals(other)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--policy", "logged", "--states", "3"], "--states: found together with --law shop, expected --items alone"),
+        (["--policy", "logged", "--slate-size", "3"], "--slate-size: found together with --law shop"),
+        (["--policy", "max"], "--policy: found 'max', expected logged, random or the folder of a trained policy"),
+        (["--policy", "logged", "--items", "100"], "items: found 100, expected at least 200"),
+    ],
+)
+def test_options_that_no_shop_has_are_named(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate(tmp_path / "log.parquet", *SHOP, *options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_order_of_a_shop_is_no_policy_of_another_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(tmp_path / "log.parquet", "--policy", "logged", *SMALL) == 2
+    assert "--policy: found 'logged', expected random, max, mix or the folder" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ def make(shapes: list[list[int]], items: int = 9) -> Sessions:
         propensity=torch.full((len(sizes),), 0.5),
         score=torch.ones(len(sizes)),
         catalogue_size=items,
+        touched=torch.tensor([i % (k + 1) - 1 for i, k in enumerate(sizes)]),
     )
 
 
@@ -29,7 +32,7 @@ def make(shapes: list[list[int]], items: int = 9) -> Sessions:
 def test_a_batch_loses_nothing(shapes: list[list[int]]) -> None:
     sessions = make(shapes)
     back = Sessions.from_batch(sessions.batch(torch.arange(len(sessions))))
-    for name in ("step_start", "item_start", "item", "click", "position", "reward", "propensity", "score"):
+    for name in ("step_start", "item_start", "item", "click", "position", "reward", "propensity", "score", "touched"):
         assert torch.equal(getattr(back, name), getattr(sessions, name)), name
 
 
@@ -43,7 +46,19 @@ def test_select_is_batch_of_rows(shapes: list[list[int]], random: object) -> Non
 @given(SHAPES, SHAPES)
 def test_concat(a: list[list[int]], b: list[list[int]]) -> None:
     whole = Sessions.concat([make(a), make(b)])
-    assert torch.equal(whole.select(torch.arange(len(a), len(a) + len(b))).item, make(b).item)
+    second, expected = whole.select(torch.arange(len(a), len(a) + len(b))), make(b).touched
+    assert torch.equal(second.item, make(b).item)
+    assert second.touched is not None
+    assert expected is not None
+    assert torch.equal(second.touched, expected)
+
+
+def test_sessions_from_no_log_know_nothing_touched_nor_does_what_is_joined_with_them() -> None:
+    made = replace(make([[2, 1]]), touched=None)
+    assert made.batch(torch.tensor([0])).touched is None
+    assert made.select(torch.tensor([0])).touched is None
+    assert Sessions.from_batch(made.batch(torch.tensor([0]))).touched is None
+    assert Sessions.concat([make([[3]]), made]).touched is None
 
 
 def test_bucketed_covers_every_row_once_and_repeats_by_seed() -> None:

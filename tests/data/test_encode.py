@@ -50,6 +50,26 @@ def test_an_unknown_item_keeps_its_place() -> None:
     assert batch.clicked.tolist() == [[True, True, False]]
 
 
+def test_the_item_touched_last_is_the_last_click_known_or_not_by_its_rank() -> None:
+    sessions = encode(log([[20, 10, None], [30, None]]), Catalogue(pl.Series([10, 30])))
+    assert sessions.touched is not None
+    assert sessions.touched.tolist() == [NOTHING, 1, 0, NOTHING, 2]
+
+
+def test_what_a_log_says_was_touched_goes_before_the_last_click() -> None:
+    frame = log([[20, 10, None], [30, 10]]).frame
+    said = SessionLog.from_frame(frame.with_columns(last_touched=pl.Series(["30", None, "007", "7", "10"])))
+    sessions = encode(said, Catalogue(pl.Series([10, 20, 30])))
+    assert sessions.touched is not None
+    assert sessions.touched.tolist() == [2, NOTHING, NOTHING, NOTHING, 0, NOTHING]  # the added end step shows nothing
+
+
+def test_touched_items_that_are_no_ids_are_named() -> None:
+    frame = log([[20, 10]]).frame
+    with pytest.raises(UserError, match="column last_touched: found type Float64; expected item ids"):
+        SessionLog.from_frame(frame.with_columns(last_touched=pl.lit(10.0)))
+
+
 def test_ids_of_another_type_are_unknown_or_matched_by_writing() -> None:
     catalogue = Catalogue(pl.Series(["10", "x"]))
     assert encode(log([[10, None]]), catalogue).click.tolist() == [0, 2]

@@ -4,19 +4,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import irecgan
 from irecgan.data.filters import SessionLength
 from irecgan.data.inspection import inspect_log
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
 from irecgan.data.prepare import prepare
 from irecgan.errors import UserError
-
-SHARED = Path(irecgan.__file__).parents[3] / "shared" / "data"
-shared_data = [
-    pytest.mark.shared_data,
-    pytest.mark.skipif(not SHARED.is_dir(), reason="the research-only logs are not here"),
-]
+from shared_logs import SHARED, shared_data
 
 
 def csv(path: Path, sessions: int = 20) -> Path:

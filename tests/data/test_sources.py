@@ -72,6 +72,7 @@ def test_mars_gym_rows_in_time_order(tmp_path: Path) -> None:
     ]
     assert (raw.rows, raw.left_out["not a clickout"]) == (4, 1)
     assert raw.frame["last_event"].to_list() == [30, 30, 5]
+    assert raw.frame["last_touched"].to_list() == ["1", "1", None]
 
 
 def test_raw_trivago_rows_with_a_comma_in_the_city(tmp_path: Path) -> None:
@@ -79,6 +80,16 @@ def test_raw_trivago_rows_with_a_comma_in_the_city(tmp_path: Path) -> None:
     assert steps(raw.frame) == [("s1", 0, ["7", "8", "9"], "7"), ("s2", 0, ["8", "9"], "8")]
     assert raw.left_out == {"not a clickout": 1, "clickout without a list": 0, "clicked item withheld": 1}
     assert raw.frame["reward"].to_list() == [1, 1]
+    assert raw.frame["last_touched"].to_list() == [None, None]  # a place is no item
+
+
+def test_items_touched_in_whatever_way_but_places_and_filters_are_remembered(tmp_path: Path) -> None:
+    action = "u1,s1,{},{},{},{},AU,Sydney, Australia,mobile,,{},"
+    events = [("interaction item image", "8"), ("filter selection", "Pool"), ("clickout item", "7")]
+    events += [("search for poi", "Newtown"), ("clickout item", "9"), ("search for item", "9"), ("clickout item", "7")]
+    rows = [action.format(10 + i, i, *event, "7|8|9" * event[0].startswith("c")) for i, event in enumerate(events)]
+    raw = read("trivago2019", write(tmp_path / "x.csv", "\n".join([RAW.splitlines()[0], *reversed(rows)])))
+    assert raw.frame.select("click", "last_touched").rows() == [("7", "8"), ("9", "7"), ("7", "9")]
 
 
 @pytest.mark.parametrize(

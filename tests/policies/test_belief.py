@@ -12,6 +12,7 @@ from irecgan.policies.belief import BeliefPolicy, BeliefState
 from irecgan.policies.planning import posterior
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
+from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPSpec, MDPWorld, draw_world
 from irecgan.worlds.oracle import best_static_slate, optimal_value
 
@@ -109,7 +110,7 @@ def test_it_never_reads_the_true_state() -> None:
     world = draw_world("softmax", states=3, items=6, slate_size=2, seed=0)
     policy = policy_for(world)
     state = policy.start(4)
-    slates = [policy.propose(state, hidden, torch.Generator()) for hidden in (None, torch.tensor([0, 1, 2, 2]))]
+    slates = [policy.propose(state, Scene(hidden), torch.Generator()) for hidden in (None, torch.tensor([0, 1, 2, 2]))]
     assert torch.equal(*slates)
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from irecgan.policies.logging import LoggingPolicy, MaxPolicy, MixPolicy, NoMemory, RandomPolicy
 from irecgan.seeding import Streams
+from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPWorld, draw_world
 
 
@@ -24,7 +25,7 @@ def test_slates_are_full_and_without_repeats(name: str, sizes: tuple[int, int]) 
     world = draw_world("softmax", states=3, items=items, slate_size=size, seed=0)
     policy = policies(world)[name]
     hidden = torch.tensor([0, 1, 2, 1])
-    slate = policy.propose(policy.start(4), hidden, Streams(0).torch("slates"))
+    slate = policy.propose(policy.start(4), Scene(hidden), Streams(0).torch("slates"))
     assert slate.shape == (4, size)
     assert ((slate >= 0) & (slate < items)).all()
     assert all(len(set(row)) == size for row in slate.tolist())
@@ -38,14 +39,14 @@ def test_inclusion_is_the_share_of_slates_with_the_item(name: str, size: int) ->
     chance = policy.inclusion(world)
     assert chance.sum(1).tolist() == pytest.approx([size, size])
     for state in range(2):
-        slate = policy.propose(policy.start(count), torch.full((count,), state), Streams(2).torch(name, state))
+        slate = policy.propose(policy.start(count), Scene(torch.full((count,), state)), Streams(2).torch(name, state))
         share = torch.bincount(slate.flatten(), minlength=10) / count
         assert share.tolist() == pytest.approx(chance[state].tolist(), abs=4 * 0.5 / count**0.5)
 
 
 def test_max_shows_the_best_items_first() -> None:
     world = draw_world("softmax", seed=0)
-    slate = MaxPolicy(world).propose(NoMemory(1), torch.tensor([4]), torch.Generator())[0]
+    slate = MaxPolicy(world).propose(NoMemory(1), Scene(torch.tensor([4])), torch.Generator())[0]
     rewards = world.reward[4]
     assert rewards[slate].tolist() == sorted(rewards.tolist(), reverse=True)[:10]
 
@@ -54,7 +55,7 @@ def test_mix_shows_the_max_slate_or_the_ranks_from_10_to_24() -> None:
     world = draw_world("softmax", seed=0)
     rank = world.ranking.argsort(1)
     hidden = torch.arange(10).repeat(100)
-    slate = MixPolicy(world).propose(NoMemory(1000), hidden, Streams(0).torch("mix"))
+    slate = MixPolicy(world).propose(NoMemory(1000), Scene(hidden), Streams(0).torch("mix"))
     ranks = rank[hidden[:, None], slate]
     best = (ranks < 10).all(1)
     assert torch.equal(ranks[best], torch.arange(10).expand(int(best.sum()), -1))
@@ -66,7 +67,7 @@ def test_policies_that_observe_the_state_refuse_a_world_that_hides_it() -> None:
     world = draw_world("softmax", seed=0)
     for policy in (MaxPolicy(world), MixPolicy(world)):
         with pytest.raises(ValueError, match="observes the true state"):
-            policy.propose(policy.start(1), None, torch.Generator())
+            policy.propose(policy.start(1), Scene(), torch.Generator())
 
 
 def test_a_slate_larger_than_the_catalogue_is_refused() -> None:

@@ -12,9 +12,14 @@ from irecgan.data.encode import encode
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
+from irecgan.policies.co_click import Neighbours, co_clicks
 from irecgan.policies.ranking import top_slate
 from irecgan.rollout import rollout
+from irecgan.runs.items import read_items, write_items
 from irecgan.runs.trained import TrainedPolicy, load_policy
+from irecgan.seeding import Streams
+from irecgan.training.data import hold_out
+from irecgan.worlds.interface import Scene
 from small_logs import TINY, small_log, small_world
 
 WORDS = ["ant", "bee", "cat", "dog"]
@@ -107,7 +112,7 @@ def test_a_subset_of_the_world_is_shown_by_the_worlds_numbers(tmp_path: Path) ->
     frame = pl.DataFrame({"session_id": range(9), "step": [0] * 9, "slate": [[7, 3, 5]] * 9, "click": [5] * 9})
     policy = irecgan.train(SessionLog.from_frame(frame), recipe="pg", out=tmp_path / "run", settings=TINY)
     here = policy.in_world(8, slate_size=2)
-    slate = here.propose(here.start(4), None, torch.Generator())
+    slate = here.propose(here.start(4), Scene(), torch.Generator())
     assert set(slate.flatten().tolist()) <= {3, 5, 7}
     here.advance(here.start(4), slate, torch.tensor([0, 3, 5, 7]))
     with pytest.raises(UserError, match="slates of 4"):
@@ -139,6 +144,49 @@ def test_a_run_of_another_format_is_refused(run: Path, tmp_path: Path) -> None:
     (copy / "run.json").write_text("{")
     with pytest.raises(UserError, match="line 1"):
         load_policy(copy)
+
+
+def test_co_clicks_come_back_as_they_were_counted(run: Path, words: TrainedPolicy) -> None:
+    policy = load_policy(run)
+    held = encode(small_log(), policy.catalogue)
+    train, _ = hold_out(held, 0.1, Streams(0).torch("hold-out"))
+    counted, loaded = co_clicks(train), policy.co_clicks
+    assert loaded is not None
+    for name in ("start", "item", "weight"):
+        assert torch.equal(getattr(loaded, name), getattr(counted, name)), name
+    assert words.co_clicks is not None
+    assert words.co_clicks.start.tolist() == [0] * 6  # sessions of one click
+    assert len(words.co_clicks.item) == 0
+
+
+def test_co_clicks_of_named_items_come_back_in_the_order_of_the_catalogue(tmp_path: Path) -> None:
+    found = Neighbours(torch.tensor([0, 2, 2, 3, 3]), torch.tensor([1, 2, 0]), torch.tensor([0.5, 0.25, 1.0]))
+    catalogue = Catalogue(pl.Series(["yak", "bee", "cat"]))
+    write_items(tmp_path, catalogue, torch.zeros(2, 3), found)
+    assert pl.read_parquet(tmp_path / "items.parquet")["co_clicked"].to_list() == [["bee", "cat"], None, ["yak"]]
+    read, popularity, loaded = read_items(tmp_path)
+    assert read.items.to_list() == ["yak", "bee", "cat"]
+    assert torch.equal(popularity, torch.zeros(2, 3))
+    assert loaded is not None
+    for name in ("start", "item", "weight"):
+        assert torch.equal(getattr(loaded, name), getattr(found, name)), name
+
+
+def test_a_run_written_without_co_clicks_is_read_and_measured(
+    run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = damaged(run, tmp_path / "copy")
+    items = pl.read_parquet(copy / "items.parquet")
+    items.select("item_id", "popularity_first", "popularity_later").write_parquet(copy / "items.parquet")
+    fields = json.loads((copy / "run.json").read_text())
+    fields["files"]["items.parquet"] = hashlib.sha256((copy / "items.parquet").read_bytes()).hexdigest()
+    (copy / "run.json").write_text(json.dumps(fields))
+    old, new = load_policy(copy), load_policy(run)
+    assert old.co_clicks is None
+    assert old.recommend([1, 2]) == new.recommend([1, 2])
+    found = irecgan.evaluate(old, log=small_log(30, seed=2), baselines=True, min_candidates=3).to_json()["runs"]
+    assert set(found) == {"copy", "logged_order", "last_first", "popularity", "random"}
+    assert "co_click: left out" in caplog.text
 
 
 def test_a_run_with_a_missing_or_altered_file_is_refused(run: Path, tmp_path: Path) -> None:
@@ -187,7 +235,7 @@ def test_items_and_weights_of_another_run_are_refused(run: Path, tmp_path: Path)
     copy = damaged(run, tmp_path / "copy")
     pl.read_parquet(copy / "items.parquet").rename({"item_id": "id"}).write_parquet(copy / "items.parquet")
     resealed(copy, "items.parquet")
-    with pytest.raises(UserError, match=r"items\.parquet: not the 8 items"):
+    with pytest.raises(UserError, match=r"items\.parquet: missing column item_id"):
         load_policy(copy)
     copy = damaged(run, tmp_path / "other")
     weights = copy / "agent.safetensors"

@@ -43,9 +43,10 @@ def test_every_recipe_gives_a_run_with_the_networks_that_learned(recipe: str, tm
     assert {line["phase"] for line in read_metrics(out)} == {phase.name for phase in RECIPES[recipe].phases}
 
 
-def test_same_seed_same_weights_another_seed_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", ["irecgan", "gru4rec"])
+def test_same_seed_same_weights_another_seed_others(recipe: str, tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        irecgan.train(small_log(), recipe="irecgan", out=tmp_path / name, seed=seed, settings=TINY)
+        irecgan.train(small_log(), recipe=recipe, out=tmp_path / name, seed=seed, settings=TINY)
     assert_same(tmp_path / "a", tmp_path / "b")
     first, other = (load_file(tmp_path / name / "agent.safetensors") for name in ("a", "c"))
     assert not torch.equal(first["output.weight"], other["output.weight"])

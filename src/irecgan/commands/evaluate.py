@@ -7,7 +7,7 @@ from irecgan.commands.interface import Output
 from irecgan.evaluation.evaluate import evaluate
 
 HELP = """Measure trained policies: how they rerank the lists of a log, or what they earn in a simulated
-world. Intervals are 95 %."""
+world or, as rerankers of its lists, in a simulated shop. Intervals are 95 %."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

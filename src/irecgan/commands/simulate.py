@@ -1,6 +1,7 @@
 """``irecgan simulate``: make or read a world, and log sessions from it."""
 
 import argparse
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,21 @@ from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.files import refuse_existing
 from irecgan.policies.interface import Policy
-from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.logging import logging_policies
+from irecgan.policies.presented import presented_orders
 from irecgan.seeding import Streams
 from irecgan.simulation import simulated_log
+from irecgan.worlds.loading import load_world
 from irecgan.worlds.mdp import MDPWorld, draw_world
+from irecgan.worlds.shop import ShopWorld
+from irecgan.worlds.shop_calibration import draw_shop
 
 HELP = """Make a simulated world, or read one, and log sessions from it. Users move between hidden states; an
-item's reward in the present state is the chance that it is clicked once a user considers it."""
+item's reward in the present state is the chance that it is clicked once a user considers it. With --law shop:
+users of a shop with 40,000 items, who see a ranked list for each of their queries, click, and sometimes buy."""
 
 WORLD_FILE = "WORLD.json"
+SHOP = "shop"
 _DRAWN = {"law": "softmax", "states": 10, "items": 50, "slate_size": 10}
 
 
@@ -29,14 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--policy",
         required=True,
-        metavar="random|max|mix|RUN",
-        help="who shows the slates: max and mix observe the hidden state, RUN is a trained policy",
+        metavar="random|max|mix|logged|RUN",
+        help="who shows the slates: max and mix observe the hidden state, RUN is a trained policy; in a shop "
+        "random, logged (the order of its own ranker) or RUN",
     )
     add("--sessions", type=int, required=True, metavar="N", help="how many sessions to log")
     add("--world", type=Path, metavar="WORLD.json", help="the world to log from (default: draw one)")
-    add("--law", metavar="softmax|dirichlet:ALPHA", help="how to draw transitions (default: softmax)")
+    add("--law", metavar="softmax|dirichlet:ALPHA|shop", help="how to draw transitions, or a shop (default: softmax)")
     add("--states", type=int, metavar="M", help="hidden states to draw (default: 10)")
-    add("--items", type=int, metavar="N", help="items to draw (default: 50)")
+    add("--items", type=int, metavar="N", help="items to draw (default: 50; of a shop: 40000)")
     add("--slate-size", type=int, metavar="K", help="items in a slate (default: 10)")
     add(
         "--max-length",
@@ -71,36 +79,43 @@ def run(args: argparse.Namespace) -> Output:
     return _output(args.out, path, args.policy, log)
 
 
-def _world(args: argparse.Namespace) -> MDPWorld:
+def _world(args: argparse.Namespace) -> MDPWorld | ShopWorld:
     given = {name: getattr(args, name) for name in _DRAWN if getattr(args, name) is not None}
-    if not args.world:
+    if args.world:
+        _refuse(given, "found together with --world, expected one or the other")
+        return load_world(args.world)
+    if given.get("law") != SHOP:
         return draw_world(**{**_DRAWN, **given}, seed=args.seed)
-    if given:
-        option = "--" + next(iter(given)).replace("_", "-")
-        raise UserError(f"{option}: found together with --world, expected one or the other")
-    return MDPWorld.load(args.world)
+    del given["law"]
+    _refuse([name for name in given if name != "items"], f"found together with --law {SHOP}, expected --items alone")
+    return draw_shop(**given, seed=args.seed)
 
 
-def _refuse_another(world: MDPWorld, path: Path) -> None:
+def _refuse(names: Iterable[str], problem: str) -> None:
+    """Raise UserError for the first of the options ``names``."""
+    for name in names:
+        raise UserError(f"--{name.replace('_', '-')}: {problem}")
+
+
+def _refuse_another(world: MDPWorld | ShopWorld, path: Path) -> None:
     """Raise UserError when ``path`` holds another world than ``world``."""
-    if path.exists() and MDPWorld.load(path).spec != world.spec:
+    if path.exists() and load_world(path).spec != world.spec:
         raise UserError(
             f"{path}: found another world, expected none or the one drawn here; "
             f"log from it with --world {path}, or write the log to another folder"
         )
 
 
-def _policy(name: str, world: MDPWorld) -> Policy[Any]:
-    match name:
-        case "random":
-            return RandomPolicy(world.catalogue_size, world.slate_size)
-        case "max":
-            return MaxPolicy(world)
-        case "mix":
-            return MixPolicy(world)
+def _policy(name: str, world: MDPWorld | ShopWorld) -> Policy[Any]:
+    named: Mapping[str, Policy[Any]]
+    named = presented_orders(world.catalogue_size) if isinstance(world, ShopWorld) else logging_policies(world)
+    if name in named:
+        return named[name]
     if not Path(name).is_dir():
-        raise UserError(f"--policy: found {name!r}, expected random, max, mix or the folder of a trained policy")
-    return irecgan.load_policy(name).in_world(world.catalogue_size, slate_size=world.slate_size)
+        names = ", ".join(named)
+        raise UserError(f"--policy: found {name!r}, expected {names} or the folder of a trained policy")
+    slate_size = world.slate_size if isinstance(world, MDPWorld) else None
+    return irecgan.load_policy(name).in_world(world.catalogue_size, slate_size=slate_size)
 
 
 def _output(path: Path, world: Path, policy: str, log: SessionLog) -> Output:

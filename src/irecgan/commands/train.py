@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from irecgan.commands.interface import Output
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
 from irecgan.training.config import PRESETS, TrainingConfig
-from irecgan.training.metrics import read_metrics
+from irecgan.training.metrics import best_losses, read_metrics
 from irecgan.training.recipes import RECIPES, find_recipe
 from irecgan.training.train import train
 
@@ -60,13 +61,10 @@ def run(args: argparse.Namespace) -> Output:
 
 
 def _output(args: argparse.Namespace, seconds: float) -> Output:
-    phases: dict[str, dict[str, Any]] = {}
-    for line in read_metrics(args.out):
-        phase = phases.setdefault(str(line["phase"]), {"units": 0})
-        phase["units"] += 1
-        if "validation" in line:
-            best = min(float(line["validation"]), phase.get("best_validation", float("inf")))
-            phase["best_validation"] = best
+    units = Counter(str(line["phase"]) for line in read_metrics(args.out))
+    phases: dict[str, dict[str, Any]] = {name: {"units": count} for name, count in units.items()}
+    for name, loss in best_losses(args.out).items():
+        phases[name]["best_validation"] = loss
     text = [f"{args.out}: {args.recipe}, {seconds:.1f} s"]
     for name, phase in phases.items():
         best = f", best validation loss {phase['best_validation']:.4f}" if "best_validation" in phase else ""

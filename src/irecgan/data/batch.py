@@ -31,6 +31,7 @@ class SessionBatch:
     score: Tensor  # (B, T) float32 in [0, 1], q_D of Eq. (6); 1 on logged sessions
     real: Tensor  # (B, T) bool, false on padding
     catalogue_size: int
+    touched: Tensor | None = None  # (B, T) int64, rank in the slate of the item touched last before; see Sessions
 
     @property
     def clicked(self) -> Tensor:
@@ -53,7 +54,7 @@ class SessionBatch:
     def to(self, device: torch.device | str) -> "SessionBatch":
         """The same batch on another device."""
         tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.type is Tensor}
-        return replace(self, **tensors)
+        return replace(self, **tensors, touched=None if self.touched is None else self.touched.to(device))
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class Sessions:
     propensity: Tensor  # (N,) float32
     score: Tensor  # (N,) float32
     catalogue_size: int
+    touched: Tensor | None = None
+    """(N,) int64: rank in the slate, from 0, of the item touched last before the step: the last clicked one, or what
+    the log says in ``last_touched``. A rank, so that items unknown to the catalogue count. NOTHING where none was
+    touched or it is not shown; None where the sessions come from no log. For baselines: no model learns from it."""
 
     def __len__(self) -> int:
         return len(self.step_start) - 1
@@ -102,15 +107,16 @@ class Sessions:
             score=torch.where(real, self.score[step], 0.0),
             real=real,
             catalogue_size=nothing,
+            touched=None if self.touched is None else torch.where(real, self.touched[step], NOTHING),
         )
 
     def select(self, rows: Tensor) -> "Sessions":
         """The sessions ``rows``, in that order."""
-        step = _ranges(self.step_start[rows], self.steps[rows])
-        entry = _ranges(self.item_start[:-1][step], self.slate_sizes[step])
+        step = ranges(self.step_start[rows], self.steps[rows])
+        entry = ranges(self.item_start[:-1][step], self.slate_sizes[step])
         return Sessions(
-            step_start=_offsets(self.steps[rows]),
-            item_start=_offsets(self.slate_sizes[step]),
+            step_start=offsets(self.steps[rows]),
+            item_start=offsets(self.slate_sizes[step]),
             item=self.item[entry],
             click=self.click[step],
             position=self.position[step],
@@ -118,6 +124,7 @@ class Sessions:
             propensity=self.propensity[step],
             score=self.score[step],
             catalogue_size=self.catalogue_size,
+            touched=None if self.touched is None else self.touched[step],
         )
 
     @classmethod
@@ -125,8 +132,8 @@ class Sessions:
         """The sessions of a padded batch, without the padding."""
         real = batch.real
         return cls(
-            step_start=_offsets(batch.steps),
-            item_start=_offsets(batch.shown[real].sum(1)),
+            step_start=offsets(batch.steps),
+            item_start=offsets(batch.shown[real].sum(1)),
             item=batch.slate[real][batch.shown[real]],
             click=batch.click[real],
             position=batch.position[real],
@@ -134,6 +141,7 @@ class Sessions:
             propensity=batch.propensity[real],
             score=batch.score[real],
             catalogue_size=batch.catalogue_size,
+            touched=None if batch.touched is None else batch.touched[real],
         )
 
     @classmethod
@@ -147,10 +155,11 @@ class Sessions:
             return torch.cat([getattr(part, name) for part in parts])
 
         return cls(
-            step_start=_offsets(torch.cat([part.steps for part in parts])),
-            item_start=_offsets(torch.cat([part.slate_sizes for part in parts])),
+            step_start=offsets(torch.cat([part.steps for part in parts])),
+            item_start=offsets(torch.cat([part.slate_sizes for part in parts])),
             **{k: flat(k) for k in ("item", "click", "position", "reward", "propensity", "score")},
             catalogue_size=sizes.pop(),
+            touched=flat("touched") if all(part.touched is not None for part in parts) else None,
         )
 
 
@@ -173,11 +182,12 @@ def in_order(lengths: Tensor, batch_size: int) -> list[Tensor]:
     return list(lengths.argsort(stable=True).split(batch_size))
 
 
-def _offsets(counts: Tensor) -> Tensor:
+def offsets(counts: Tensor) -> Tensor:
+    """Where each of R runs of ``counts`` (R,) entries starts, and where the last one ends. (R + 1,)"""
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
-def _ranges(start: Tensor, counts: Tensor) -> Tensor:
+def ranges(start: Tensor, counts: Tensor) -> Tensor:
     """The concatenation of ``start[i] .. start[i] + counts[i]``."""
     ends = counts.cumsum(0)
     return torch.arange(int(counts.sum())) + (start - (ends - counts)).repeat_interleave(counts)

@@ -10,6 +10,7 @@ PROPENSITY = "propensity"
 USER = "user_id"
 ITEM = "item_id"
 LAST_EVENT = "last_event"  # optional: time of a session's last event, of whatever kind; splits by time prefer it
+LAST_TOUCHED = "last_touched"  # optional: the item touched last before the step, by whatever action; for baselines
 
 # For messages, while a log is validated; never part of a log.
 ROW = "irecgan.row"  # place among all rows read, from 1

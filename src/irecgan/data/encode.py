@@ -8,7 +8,7 @@ from torch import Tensor
 
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.catalogue import Catalogue
-from irecgan.data.columns import CLICK, PROPENSITY, REWARD, SESSION, SLATE
+from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, SESSION, SLATE
 from irecgan.data.log import SessionLog
 
 
@@ -39,6 +39,7 @@ def encode(log: SessionLog, catalogue: Catalogue, *, final_slates: bool | None =
         propensity=_tensor(frame[PROPENSITY].cast(pl.Float32)),
         score=torch.ones(len(frame)),
         catalogue_size=len(catalogue),
+        touched=_tensor(frame["touched"]),
     )
 
 
@@ -49,6 +50,7 @@ def _without_skips(log: SessionLog) -> pl.DataFrame:
         CLICK,
         REWARD,
         (pl.col(PROPENSITY) if PROPENSITY in log.frame.columns else pl.lit(None)).alias(PROPENSITY),
+        _last_touched(log).alias(LAST_TOUCHED),
         last=pl.int_range(pl.len()).over(SESSION) == pl.len().over(SESSION) - 1,
     )
     skipped = frame[CLICK].is_null() & ~frame["last"]
@@ -59,11 +61,18 @@ def _without_skips(log: SessionLog) -> pl.DataFrame:
     return frame.filter(~skipped)
 
 
+def _last_touched(log: SessionLog) -> pl.Expr:
+    """The item touched last before each step: by the log's own account, else the one clicked last."""
+    if LAST_TOUCHED in log.frame.columns:
+        return pl.col(LAST_TOUCHED)
+    return pl.col(CLICK).forward_fill().shift(1).over(SESSION)
+
+
 def _with_end_steps(frame: pl.DataFrame, keep_slates: bool) -> pl.DataFrame:
-    """One end step at the end of every session, and the rank of the click in every slate."""
+    """One end step at the end of every session; in every slate the ranks of the click and of the item touched last."""
     frame = frame.with_columns(
         pl.col(PROPENSITY).cast(pl.Float64).fill_null(float("nan")),
-        position=_rank_of_click(frame).cast(pl.Int64),
+        position=_rank(frame, CLICK),
         session=pl.col(SESSION).rle_id(),
     )
     silent = frame.filter(pl.col("last") & pl.col(CLICK).is_not_null())
@@ -78,15 +87,15 @@ def _with_end_steps(frame: pl.DataFrame, keep_slates: bool) -> pl.DataFrame:
     if not keep_slates:
         blank = pl.lit([], dtype=frame.schema[SLATE])
         whole = whole.with_columns(pl.when(pl.col(CLICK).is_null()).then(blank).otherwise(pl.col(SLATE)).alias(SLATE))
-    return whole
+    return whole.with_columns(touched=_rank(whole, LAST_TOUCHED))
 
 
-def _rank_of_click(frame: pl.DataFrame) -> pl.Series:
-    """The rank of the click in its slate, from 0; NOTHING where nothing was clicked."""
-    shown = frame.select(SLATE, CLICK).with_row_index("at").explode(SLATE)
-    ranked = shown.with_columns(rank=pl.int_range(pl.len()).over("at")).filter(pl.col(SLATE) == pl.col(CLICK))
+def _rank(frame: pl.DataFrame, column: str) -> pl.Series:
+    """The rank of the item in ``column`` in its slate, from 0; NOTHING where there is none or it is not shown."""
+    shown = frame.select(SLATE, column).with_row_index("at").explode(SLATE)
+    ranked = shown.with_columns(rank=pl.int_range(pl.len()).over("at")).filter(pl.col(SLATE) == pl.col(column))
     rows = frame.select(at=pl.int_range(pl.len(), dtype=pl.UInt32))
-    return rows.join(ranked, on="at", how="left", maintain_order="left")["rank"].fill_null(NOTHING)
+    return rows.join(ranked, on="at", how="left", maintain_order="left")["rank"].fill_null(NOTHING).cast(pl.Int64)
 
 
 def _offsets(counts: pl.Series) -> Tensor:

@@ -4,7 +4,19 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, FILE, PROPENSITY, REWARD, ROW, SESSION, SLATE, STEP, TIMESTAMP, USER
+from irecgan.data.columns import (
+    CLICK,
+    FILE,
+    LAST_TOUCHED,
+    PROPENSITY,
+    REWARD,
+    ROW,
+    SESSION,
+    SLATE,
+    STEP,
+    TIMESTAMP,
+    USER,
+)
 from irecgan.errors import UserError
 
 Rule = tuple[str, pl.Expr, str]
@@ -78,6 +90,8 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     kind = pl.Int64 if _all_integers(items) else pl.String
     casts = [pl.col(SLATE).cast(pl.List(kind)), pl.col(CLICK).cast(kind)]
     casts += [pl.col(column).cast(pl.Int64 if _all_integers(frame[column]) else pl.String) for column in own]
+    if LAST_TOUCHED in frame.columns:
+        casts.append(_as_written(frame, LAST_TOUCHED, kind, name))
     return frame.with_columns(casts)
 
 
@@ -94,6 +108,16 @@ def _written(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
             raise UserError(f"{_place(frame, name, at)}: column {column}: found {found}; expected integers or strings")
         source = source.cast(pl.List(pl.Int64) if listed else pl.Int64, strict=False)
     return frame.with_columns(source.cast(pl.List(pl.String) if listed else pl.String))
+
+
+def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name: str) -> pl.Expr:
+    """The values of ``column`` as item ids of type ``kind``; null where none could be written so."""
+    found = frame.schema[column]
+    if not (found.is_integer() or found in (pl.String, pl.Null)):
+        raise UserError(f"{name}: column {column}: found type {found}; expected item ids")
+    text = pl.col(column).cast(pl.String)
+    ids = text.cast(kind, strict=False)
+    return pl.when(ids.cast(pl.String) == text).then(ids).alias(column)
 
 
 def _all_integers(values: pl.Series) -> bool:

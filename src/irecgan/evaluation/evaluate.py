@@ -1,5 +1,6 @@
 """What policies are worth: on a log, or in a simulated world."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,19 @@ from irecgan.data.encode import encode
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
+from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.metrics import TIE_RULE
-from irecgan.evaluation.offline import METRICS, RerankResult, Scorer, logged_order, random_order, rerank
+from irecgan.evaluation.offline import METRICS, RerankResult, Scorer, rerank
 from irecgan.evaluation.online import OnlineResult, play
-from irecgan.evaluation.references import references
-from irecgan.policies.popularity import Popularity
+from irecgan.evaluation.references import references, shop_references
+from irecgan.evaluation.shop import ShopEvaluation, ShopResult, play_in_shop
+from irecgan.policies.interface import Policy
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
 from irecgan.tables import aligned
+from irecgan.worlds.loading import load_world
 from irecgan.worlds.mdp import MDPWorld
+from irecgan.worlds.shop import ShopWorld
 
 RunLike = TrainedPolicy | Path | str
 
@@ -84,18 +89,18 @@ def evaluate(
     runs: RunLike | Sequence[RunLike],
     *,
     log: SessionLog | Path | str | None = None,
-    world: MDPWorld | Path | str | None = None,
+    world: MDPWorld | ShopWorld | Path | str | None = None,
     baselines: bool = False,
     sessions: int = 20_000,
     min_candidates: int = 11,
     seed: int = 0,
-) -> OfflineEvaluation | OnlineEvaluation:
+) -> OfflineEvaluation | OnlineEvaluation | ShopEvaluation:
     """Measure policies on a log (offline rerank) or in a world (simulated online test).
 
     Args:
         runs: run directories or loaded policies.
         log: a session log, its file, or a prepared directory (then its test part).
-        world: a simulated world, or its file. Exactly one of ``log`` and ``world`` is given.
+        world: a simulated world or shop, or its file. Exactly one of ``log`` and ``world`` is given.
         baselines: measure naive orders beside them; in a world also its ceilings and policies of reference.
         sessions: to play in a world, by each policy.
         min_candidates: on a log, steps with fewer items are left out; the official rule is more than 10.
@@ -113,8 +118,10 @@ def evaluate(
     policies = _named([runs] if isinstance(runs, TrainedPolicy | Path | str) else runs)
     if log is not None:
         return _offline(policies, _log(log), baselines, min_candidates, Streams(seed))
-    given = world if isinstance(world, MDPWorld) else MDPWorld.load(Path(str(world)))
-    name = "world" if isinstance(world, MDPWorld) else str(world)
+    given = world if isinstance(world, MDPWorld | ShopWorld) else load_world(Path(str(world)))
+    name = "world" if given is world else str(world)
+    if isinstance(given, ShopWorld):
+        return ShopEvaluation(_in_shop(policies, given, baselines, sessions, Streams(seed)), name, sessions)
     top, sampled = _online(policies, given, baselines, sessions, Streams(seed))
     return OnlineEvaluation(top, sampled, name, sessions)
 
@@ -139,25 +146,31 @@ def _log(log: SessionLog | Path | str) -> SessionLog:
 def _offline(
     policies: dict[str, TrainedPolicy], log: SessionLog, baselines: bool, min_candidates: int, streams: Streams
 ) -> OfflineEvaluation:
-    scorers: dict[str, tuple[Scorer, Catalogue]] = {n: (p.score_slates, p.catalogue) for n, p in policies.items()}
+    groups: list[tuple[Catalogue, dict[str, Scorer]]] = [
+        (p.catalogue, {n: p.score_slates}) for n, p in policies.items()
+    ]
     if baselines:
         first = next(iter(policies.values()))
-        naive = {
-            "logged_order": logged_order,
-            "popularity": Popularity(first.popularity).score_slates,
-            "random": random_order(streams.torch("random")),
-        }
-        scorers |= {name: (scorer, first.catalogue) for name, scorer in naive.items()}
+        groups.append((first.catalogue, _baselines(first).scorers(streams.torch("random"))))
     results = {}
-    for name, (scorer, catalogue) in tqdm(scorers.items(), desc="rerank", disable=None, leave=False):
-        results[name] = rerank(
-            scorer,
-            encode(log, catalogue),
-            min_candidates=min_candidates,
-            generator=streams.numpy("bootstrap"),  # the same resamples for all: results are paired
-            name=log.name,
-        )
+    for catalogue, scorers in tqdm(groups, desc="rerank", disable=None, leave=False):
+        sessions = encode(log, catalogue)
+        for name, scorer in scorers.items():
+            results[name] = rerank(
+                scorer,
+                sessions,
+                min_candidates=min_candidates,
+                generator=streams.numpy("bootstrap"),  # the same resamples for all: results are paired
+                name=log.name,
+            )
     return OfflineEvaluation(results, log.name, min_candidates)
+
+
+def _baselines(run: TrainedPolicy) -> Baselines:
+    """Those of the log that ``run`` was trained on, with a warning for what an older run lacks."""
+    if run.co_clicks is None:
+        logging.getLogger("irecgan").warning("co_click: left out, run %s was written without its counts", run.name)
+    return Baselines(run.popularity, run.co_clicks)
 
 
 def _online(
@@ -172,6 +185,18 @@ def _online(
             results[run] = play(here, world, sessions, streams)
     if baselines:
         first = next(iter(policies.values()))
-        found = references(world, first, sessions, streams)
+        found = references(world, first, _baselines(first), sessions, streams)
         top |= dict(tqdm(found, desc="references", disable=None, leave=False))
     return top, sampled
+
+
+def _in_shop(
+    runs: dict[str, TrainedPolicy], world: ShopWorld, baselines: bool, sessions: int, streams: Streams
+) -> dict[str, ShopResult]:
+    """Results with every list ordered by score, and of the policies of reference."""
+    policies: dict[str, Policy[Any]] = {name: run.in_world(world.catalogue_size) for name, run in runs.items()}
+    if baselines:
+        first = next(iter(runs.values()))
+        policies |= shop_references(world, first, _baselines(first))
+    playing = tqdm(policies.items(), desc="play", disable=None, leave=False)
+    return {name: play_in_shop(policy, world, sessions, streams) for name, policy in playing}

@@ -1,11 +1,14 @@
 """The simulated online test (7.1): policies play in a world whose truth is known."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from irecgan.data.batch import SessionBatch
 from irecgan.evaluation.intervals import Interval, normal_ratios
 from irecgan.evaluation.metrics import coverage
 from irecgan.policies.interface import Policy
@@ -43,24 +46,42 @@ def play(policy: Policy[Any], world: MDPWorld, sessions: int, streams: Streams) 
     """Play ``sessions`` sessions.
 
     Policies that are played with equal ``streams`` meet the same draws, so their results are paired.
+    """
+    return summarise(
+        (
+            witnessed(policy, world, min(_CHUNK, sessions - first), streams.torch("evaluate", first))
+            for first in range(0, sessions, _CHUNK)
+        ),
+        world,
+    )
+
+
+def witnessed(
+    policy: Policy[Any], world: MDPWorld, sessions: int, generator: torch.Generator
+) -> tuple[SessionBatch, Tensor]:
+    """Sessions played in ``world``, and the true state at each of their steps (B, T)."""
+    witness = Witness(policy)
+    batch = rollout(witness, world, sessions, max_length=MAX_LENGTH, generator=generator)
+    return batch, witness.hidden(*batch.real.shape)
+
+
+def summarise(played: Iterable[tuple[SessionBatch, Tensor]], world: MDPWorld) -> OnlineResult:
+    """What played sessions, with the true states at their steps, say of their policy.
+
     Coverage@r is given up to r = DEPTH, or the number of items when that is smaller.
     """
-    depth = min(DEPTH, world.catalogue_size)
-    parts = []
-    for first in range(0, sessions, _CHUNK):
-        count = min(_CHUNK, sessions - first)
-        witness = Witness(policy)
-        batch = rollout(witness, world, count, max_length=MAX_LENGTH, generator=streams.torch("evaluate", first))
-        real, hidden = batch.real, witness.hidden(*batch.real.shape)
+    depth, parts = min(DEPTH, world.catalogue_size), []
+    for batch, hidden in played:
+        real = batch.real
         covered = coverage(batch.slate[real], hidden[real], world.ranking, depth)  # (M, depth)
         session = real.nonzero()[:, 0]
-        totals = torch.zeros(count, depth, dtype=torch.float64).index_add(0, session, covered)
+        totals = torch.zeros(len(batch), depth, dtype=torch.float64).index_add(0, session, covered)
         columns = [batch.reward.sum(1), batch.clicked.sum(1), batch.steps, ~batch.ended.any(1)]
         parts.append(torch.cat([torch.stack([c.double() for c in columns], dim=1), totals], dim=1))
     table = torch.cat(parts).numpy()  # (S, 4 + depth)
     reward, clicks, steps, cut = table[:, :4].T
     return OnlineResult(
-        cumulative_reward=normal_ratios(reward[:, None], np.ones(sessions))[0],
+        cumulative_reward=normal_ratios(reward[:, None], np.ones(len(table)))[0],
         coverage=normal_ratios(table[:, 4:], steps),
         clicks=float(clicks.mean()),
         cut=int(cut.sum()),

@@ -5,40 +5,64 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.intervals import Interval
 from irecgan.evaluation.online import OnlineResult, play
 from irecgan.policies.belief import BeliefPolicy
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.oracle import SlateTablePolicy, StaticPolicy
-from irecgan.policies.popularity import Popularity
+from irecgan.policies.presented import AppealOrder, presented_orders
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.oracle import optimal_value, reference_values
+from irecgan.worlds.shop import ShopWorld
 from irecgan.worlds.static import best_static_slate
 
 _PLANNED_ITEMS = 200  # planning on beliefs takes seconds up to here, and minutes beyond
 
 
 def references(
-    world: MDPWorld, run: TrainedPolicy, sessions: int, streams: Streams
+    world: MDPWorld, run: TrainedPolicy, baselines: Baselines, sessions: int, streams: Streams
 ) -> Iterator[tuple[str, OnlineResult]]:
-    """Results of the policies of reference, best informed first.
+    """Results of the policies of reference, best informed first, and of the ``baselines`` from the log of ``run``."""
+    yield from world_references(world, sessions, streams)
+    for name, ranker in baselines.rankers().items():
+        policy = run.in_world(world.catalogue_size, slate_size=world.slate_size, ranker=ranker)
+        yield name, play(policy, world, sessions, streams)
+
+
+def world_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterator[tuple[str, OnlineResult]]:
+    """Results of the policies that know the world, or nothing at all; best informed first.
 
     ``oracle`` (observes the state; the highest value there is) and ``max`` are exact. ``belief`` knows the
     world but sees only clicks: a lower bound on the best that a policy like the learned ones can reach.
-    ``popularity`` ranks by the return-weighted click counts in the log of ``run``.
     """
     values = reference_values(world)
-    for name, policy in _policies(world, run, streams):
+    for name, policy in _policies(world, streams):
         result = play(policy, world, sessions, streams)
         if name in ("oracle", "max"):
             result = replace(result, cumulative_reward=Interval.exact(values[name]))
         yield name, result
 
 
-def _policies(world: MDPWorld, run: TrainedPolicy, streams: Streams) -> Iterator[tuple[str, Policy[Any]]]:
+def shop_references(world: ShopWorld, run: TrainedPolicy, baselines: Baselines) -> dict[str, Policy[Any]]:
+    """The policies of reference of a shop, and the ``baselines`` from the log of ``run``."""
+    rankers = baselines.rankers().items()
+    return shop_orders(world) | {name: run.in_world(world.catalogue_size, ranker=ranker) for name, ranker in rankers}
+
+
+def shop_orders(world: ShopWorld) -> dict[str, Policy[Any]]:
+    """Who may order the lists of a shop without having learned anything.
+
+    ``oracle`` observes the taste and has the best order of every single list; ``logged_order`` is the shop's own.
+    """
+    orders = presented_orders(world.catalogue_size)
+    return {"oracle": AppealOrder(world), "logged_order": orders["logged"], "random": orders["random"]}
+
+
+def _policies(world: MDPWorld, streams: Streams) -> Iterator[tuple[str, Policy[Any]]]:
     items, size = world.catalogue_size, world.slate_size
     yield "oracle", SlateTablePolicy(optimal_value(world).slates)
     yield "max", MaxPolicy(world)
@@ -50,4 +74,3 @@ def _policies(world: MDPWorld, run: TrainedPolicy, streams: Streams) -> Iterator
     yield "static", StaticPolicy(static.first, later=static.later)
     yield "mix", MixPolicy(world)
     yield "random", RandomPolicy(items, size)
-    yield "popularity", run.in_world(items, slate_size=size, ranker=Popularity(run.popularity))

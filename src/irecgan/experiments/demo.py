@@ -18,7 +18,7 @@ from irecgan.training.train import train
 from irecgan.worlds.mdp import draw_world
 
 RECIPES = ("lstm", "pg", "irecgan")
-_SHOWN = ("oracle", "max", "belief", "static", "mix", "popularity", "random", *RECIPES)
+_SHOWN = ("oracle", "max", "belief", "static", "mix", "popularity", "co_click", "last_first", "random", *RECIPES)
 _MAX_LENGTH = 1_000
 
 
@@ -68,7 +68,8 @@ def _report(found: OnlineEvaluation, metrics: dict[str, list[dict[str, Any]]], l
                 "What the policies are worth",
                 "Expected clicks of a session, with 95 % intervals. Oracle and max observe the hidden state and are "
                 "exact. Belief knows the world but sees only clicks, as the learned policies do: it is the fair "
-                "ceiling. Static is the best pair of fixed slates, popularity the naive count in the log. Learned "
+                "ceiling. Static is the best pair of fixed slates, popularity the naive count in the log, co_click "
+                "what was clicked in the same sessions, last_first the last click before the popular items. Learned "
                 "policies show their top 10; 'sampled' draws the slates as the agent does while it learns.",
                 table=Table(heads, rows),
                 plot=reward_plot(results | sampled, learned),

@@ -1,25 +1,15 @@
 """Plots of trainings and evaluations, as SVG text."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from irecgan.evaluation.online import OnlineResult
+from irecgan.experiments.drawing import styled, svg
 
 Metrics = Sequence[Mapping[str, Any]]
-
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "legend.frameon": False,
-    "svg.hashsalt": "irecgan",  # equal figures give equal text
-}
 
 
 def reward_plot(results: Mapping[str, OnlineResult], learned: Sequence[str]) -> str:
@@ -30,19 +20,19 @@ def reward_plot(results: Mapping[str, OnlineResult], learned: Sequence[str]) -> 
     means = [interval.mean for interval in intervals]
     errors = [[i.mean - i.low for i in intervals], [i.high - i.mean for i in intervals]]
     colours = ["tab:blue" if name in learned else "lightgrey" for name in names]
-    with rc_context(_STYLE):
+    with styled():
         figure = Figure(figsize=(7, 0.3 * len(names) + 0.8), layout="constrained")
         axes = figure.subplots()
         bars = axes.barh(names, means, xerr=errors, color=colours, ecolor="black", capsize=2)
         axes.bar_label(bars, [f"{mean:.2f}" for mean in means], padding=6)
         axes.set_xlabel("cumulative reward a session")
         axes.set_xlim(0, 1.1 * max(i.high for i in intervals))
-        return _svg(figure)
+        return svg(figure)
 
 
 def coverage_plot(results: Mapping[str, OnlineResult], learned: Sequence[str]) -> str:
     """Coverage@r by r; policies of reference are dashed."""
-    with rc_context(_STYLE):
+    with styled():
         figure = Figure(figsize=(7, 3.6), layout="constrained")
         axes = figure.subplots()
         for name, result in results.items():
@@ -51,25 +41,25 @@ def coverage_plot(results: Mapping[str, OnlineResult], learned: Sequence[str]) -
             axes.plot(depths, [i.mean for i in result.coverage], style, markersize=3, label=name)
         axes.set(xlabel="r", ylabel="coverage@r", ylim=(0, 1.05))
         figure.legend(loc="outside right upper")
-        return _svg(figure)
+        return svg(figure)
 
 
 def learning_plot(runs: Mapping[str, Metrics]) -> str:
     """Loss on held-out sessions by epoch or round, a panel for each run; a dot marks the best of a phase."""
-    with rc_context(_STYLE):
+    with styled():
         figure = Figure(figsize=(7, 2.1 * len(runs)), layout="constrained")
         panels = figure.subplots(len(runs), 2, squeeze=False)
         for (name, metrics), (user, agent) in zip(runs.items(), panels, strict=True):
             _curve(user, metrics, "user", f"{name}: user model")
             _curve(agent, metrics, "agent", f"{name}: agent")
-        return _svg(figure)
+        return svg(figure)
 
 
 def health_plot(metrics: Metrics) -> str:
     """The discriminator of a run: its accuracy, its scores of generated steps, and session lengths."""
     rounds = [line for line in metrics if line["phase"] == "rounds"]
     numbers = range(1, len(rounds) + 1)
-    with rc_context(_STYLE):
+    with styled():
         figure = Figure(figsize=(7, 2.6), layout="constrained")
         accuracy, score, length = figure.subplots(1, 3)
         accuracy.plot(numbers, [line["discriminator/accuracy"] for line in rounds], "o-", markersize=3)
@@ -84,7 +74,7 @@ def health_plot(metrics: Metrics) -> str:
         length.set(title="clicks a session", xlabel="round")
         length.set_ylim(bottom=0)
         length.legend()
-        return _svg(figure)
+        return svg(figure)
 
 
 def _curve(axes: Axes, metrics: Metrics, model: str, title: str) -> None:
@@ -99,10 +89,3 @@ def _curve(axes: Axes, metrics: Metrics, model: str, title: str) -> None:
         best = min(points, key=lambda point: point[1])
         axes.plot(*best, "o", color=line.get_color(), markersize=4)
     axes.legend()
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]

@@ -16,12 +16,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report. ``plot`` is SVG."""
+    """A part of a report. ``plot`` is SVG; ``details`` are folded away at first."""
 
     title: str
     text: str
     table: Table | None = None
     plot: str | None = None
+    details: Table | None = None
 
 
 def render(title: str, summary: str, sections: Sequence[Section]) -> str:

@@ -20,20 +20,18 @@ Network = RecurrentUserModel | Agent | Discriminator
 def blank_network(
     name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw, heads: Sequence[Head] = ()
 ) -> Network:
-    """The network called ``name``, on the CPU; its weights hold anything and are still to be set.
+    """The network called ``name``, on the CPU; its weights are still to be set.
 
     ``heads``: of the agent. Raises UserError when it does not fit into memory.
     """
     try:
-        with torch.device("meta"):  # a constructor elsewhere would draw weights from torch's global generator
-            network: Network
+        with torch.random.fork_rng(devices=[]):  # constructors draw from torch's global generator; it is left as it was
             match name:
                 case "user":
-                    network = RecurrentUserModel(size, stop, reward_law)
+                    return RecurrentUserModel(size, stop, reward_law)
                 case "agent":
-                    network = Agent(size, heads)
+                    return Agent(size, heads)
                 case "discriminator":
-                    network = Discriminator(size, reward_law)
-        return network.to_empty(device="cpu")
+                    return Discriminator(size, reward_law)
     except RuntimeError:
         raise UserError(f"the {name} network does not fit into memory; found {size}") from None

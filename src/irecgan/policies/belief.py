@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from irecgan.policies.planning import make_plan, posterior, start_belief
+from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPWorld
 
 
@@ -42,7 +43,7 @@ class BeliefPolicy:
         """Certainty of the start state."""
         return BeliefState(start_belief(self.world, sessions))
 
-    def propose(self, state: BeliefState, hidden: Tensor | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def propose(self, state: BeliefState, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """The best slates of the plan. (B, K)"""
         return self.plan.slates[self.plan.choose(state.belief)[0]]
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from irecgan.rows import State
+from irecgan.worlds.interface import Scene
 
 
 class Policy(Protocol[State]):
@@ -15,11 +16,12 @@ class Policy(Protocol[State]):
         """The state before the first slate of ``sessions`` sessions."""
         ...
 
-    def propose(self, state: State, hidden: Tensor | None, generator: torch.Generator) -> Tensor:
+    def propose(self, state: State, scene: Scene, generator: torch.Generator) -> Tensor:
         """Slates (B, K) int64 without repeats, best first.
 
-        ``hidden`` (B,) is the true state of a simulated world. Only policies that are said to
-        observe the state (the logging policies max and mix, the oracle) may read it.
+        Where ``scene`` has candidates (B, C) the slate is these in another order, C wide and with n after
+        the last. Only policies that are said to observe the state (the logging policies max and mix, the
+        oracles) may read ``scene.hidden``.
         """
         ...
 

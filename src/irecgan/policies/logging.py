@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from irecgan.policies.interface import Policy
+from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPWorld, mix_band
 
 
@@ -55,7 +56,7 @@ class RandomPolicy(Memoryless):
         self.catalogue_size = catalogue_size
         self.slate_size = slate_size
 
-    def propose(self, state: NoMemory, hidden: Tensor | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Random slates. (B, K)"""
         return _choose(state.sessions, self.catalogue_size, self.slate_size, generator)
 
@@ -70,9 +71,9 @@ class MaxPolicy(Memoryless):
     def __init__(self, world: MDPWorld) -> None:
         self.slates = world.ranking[:, : world.slate_size]  # (m, K)
 
-    def propose(self, state: NoMemory, hidden: Tensor | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
-        """The best slates of the states ``hidden``. (B, K)"""
-        return self.slates[observed(hidden)]
+    def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """The best slates of the true states. (B, K)"""
+        return self.slates[observed(scene)]
 
     def inclusion(self, world: MDPWorld) -> Tensor:
         """1 on the slate and 0 elsewhere. (m, n)"""
@@ -91,13 +92,13 @@ class MixPolicy(Memoryless):
         self.slate_size = world.slate_size
         self.band = mix_band(world.catalogue_size, world.slate_size)
 
-    def propose(self, state: NoMemory, hidden: Tensor | None, generator: torch.Generator) -> Tensor:
+    def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:
         """Max slates or random slates of the band. (B, K)"""
         low, high = self.band
         middling = low + _choose(state.sessions, high - low, self.slate_size, generator)  # (B, K) ranks
         best = torch.arange(self.slate_size)
         coin = torch.rand(state.sessions, 1, generator=generator) < 0.5
-        return self.ranking[observed(hidden)[:, None], torch.where(coin, best, middling)]
+        return self.ranking[observed(scene)[:, None], torch.where(coin, best, middling)]
 
     def inclusion(self, world: MDPWorld) -> Tensor:
         """Half the max slate's plus half the band's. (m, n)"""
@@ -108,11 +109,17 @@ class MixPolicy(Memoryless):
         return torch.zeros_like(by_rank).scatter(1, self.ranking, by_rank)
 
 
-def observed(hidden: Tensor | None) -> Tensor:
-    """The true states (B,). Raises ValueError for a world that shows none."""
-    if hidden is None:
+def logging_policies(world: MDPWorld) -> dict[str, LoggingPolicy]:
+    """All three by name."""
+    random = RandomPolicy(world.catalogue_size, world.slate_size)
+    return {"random": random, "max": MaxPolicy(world), "mix": MixPolicy(world)}
+
+
+def observed(scene: Scene) -> Tensor:
+    """The true states (B, ...). Raises ValueError for a world that shows none."""
+    if scene.hidden is None:
         raise ValueError("this policy observes the true state, and the world shows none")
-    return hidden
+    return scene.hidden
 
 
 def _choose(rows: int, items: int, size: int, generator: torch.Generator) -> Tensor:

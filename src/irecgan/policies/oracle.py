@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from irecgan.policies.logging import Memoryless, NoMemory, observed
+from irecgan.worlds.interface import Scene
 
 
 class SlateTablePolicy(Memoryless):
@@ -18,9 +19,9 @@ class SlateTablePolicy(Memoryless):
     def __init__(self, slates: Tensor) -> None:
         self.slates = slates
 
-    def propose(self, state: NoMemory, hidden: Tensor | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
-        """The slates of the states ``hidden``. (B, K)"""
-        return self.slates[observed(hidden)]
+    def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """The slates of the true states. (B, K)"""
+        return self.slates[observed(scene)]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class StaticPolicy:
     """Shows one slate at first and one later, whatever is clicked; one slate throughout if only one is given.
 
     >>> policy = StaticPolicy(torch.tensor([3, 1]), later=torch.tensor([0, 2]))
-    >>> policy.propose(policy.start(1), None, torch.Generator())
+    >>> policy.propose(policy.start(1), Scene(), torch.Generator())
     tensor([[3, 1]])
     """
 
@@ -53,7 +54,7 @@ class StaticPolicy:
         """Nothing has been shown."""
         return Begun(torch.zeros(sessions, dtype=torch.bool))
 
-    def propose(self, state: Begun, hidden: Tensor | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def propose(self, state: Begun, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """The first or the later slate. (B, K)"""
         return self.slates[state.begun.long()]
 

@@ -1,4 +1,7 @@
-"""The naive baseline that every table shows: items by how much their clicks were worth in the log."""
+"""The naive baseline that others fall back on: items by how much their clicks were worth in the log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -6,6 +9,23 @@ from torch import Tensor
 from irecgan.data.batch import SessionBatch, Sessions, in_order
 from irecgan.objectives.policy import agent_return
 from irecgan.policies.oracle import Begun
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What a baseline that falls back on popularity remembers of B sessions."""
+
+    begun: Begun  # the state of `Popularity`
+    memory: Tensor  # (B, ...)
+
+    def take(self, rows: Tensor) -> "Remembered":
+        """A copy that holds the sessions ``rows`` (R,)."""
+        return Remembered(self.begun.take(rows), self.memory[rows])
+
+    def join(self, others: Sequence["Remembered"]) -> "Remembered":
+        """The sessions of this state and then those of ``others``."""
+        begun = self.begun.join([other.begun for other in others])
+        return Remembered(begun, torch.cat([self.memory, *(other.memory for other in others)]))
 
 
 class Popularity:

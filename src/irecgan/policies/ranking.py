@@ -9,6 +9,7 @@ from irecgan.models.recurrent import RecurrentState
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.interface import Ranker
 from irecgan.rows import State
+from irecgan.worlds.interface import Scene
 
 
 def top_slate(scores: Tensor, size: int) -> Tensor:
@@ -22,8 +23,22 @@ def sampled_slate(scores: Tensor, size: int, generator: torch.Generator) -> Tens
     The order of scores + Gumbel noise is distributed exactly as the order of such draws (Kool, van Hoof
     and Welling, 2019, "Stochastic beams and where to find them").
     """
-    gumbel = -torch.empty_like(scores).exponential_(generator=generator).log()
-    return (scores + gumbel).topk(size, dim=1).indices
+    return _noisy(scores, generator).topk(size, dim=1).indices
+
+
+def candidate_scores(scores: Tensor, candidates: Tensor) -> Tensor:
+    """Scores of the candidates; -inf for the index n, an item without a score or no item. (B, n), (B, C) -> (B, C)
+
+    >>> candidate_scores(torch.tensor([[0.1, 0.3, 0.2]]), torch.tensor([[2, 3, 1]]))
+    tensor([[0.2000,   -inf, 0.3000]])
+    """
+    items = scores.shape[1]
+    return scores.gather(1, candidates.clamp(max=items - 1)).masked_fill(candidates == items, -torch.inf)
+
+
+def ordered(scores: Tensor, candidates: Tensor) -> Tensor:
+    """The candidates by falling score, those of equal score in the order given. (B, C), (B, C) -> (B, C)"""
+    return candidates.gather(1, scores.argsort(dim=1, descending=True, stable=True))
 
 
 class UserRanker:
@@ -51,7 +66,10 @@ class UserRanker:
 
 
 class RankingPolicy(Generic[State]):
-    """Shows the top of a ranking, or samples by it."""
+    """Shows the top of a ranking, or samples by it; where the world has candidates, orders these.
+
+    ``slate_size`` counts in a world without candidates.
+    """
 
     def __init__(self, ranker: Ranker[State], slate_size: int, *, sampled: bool = False) -> None:
         self.ranker = ranker
@@ -62,9 +80,12 @@ class RankingPolicy(Generic[State]):
         """The ranker's state before the first slate."""
         return self.ranker.start(sessions)
 
-    def propose(self, state: State, hidden: Tensor | None, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def propose(self, state: State, scene: Scene, generator: torch.Generator) -> Tensor:
         """Slates (B, K), best (or first drawn) first."""
         scores = self.ranker.scores(state)
+        if scene.candidates is not None:
+            offered = candidate_scores(scores, scene.candidates)
+            return ordered(_noisy(offered, generator) if self.sampled else offered, scene.candidates)
         if self.sampled:
             return sampled_slate(scores, self.slate_size, generator)
         return top_slate(scores, self.slate_size)
@@ -72,3 +93,8 @@ class RankingPolicy(Generic[State]):
     def advance(self, state: State, slate: Tensor, click: Tensor) -> State:  # noqa: ARG002
         """The ranker's state after ``click`` (B,)."""
         return self.ranker.advance(state, click)
+
+
+def _noisy(scores: Tensor, generator: torch.Generator) -> Tensor:
+    """The scores with Gumbel noise, of their shape."""
+    return scores - torch.empty_like(scores).exponential_(generator=generator).log()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from irecgan.policies.interface import Policy
 from irecgan.rows import State
+from irecgan.worlds.interface import Scene
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,20 @@ class Witness(Generic[State]):
         zero = torch.zeros(sessions, dtype=torch.int64)
         return Witnessed(self.policy.start(sessions), torch.arange(sessions), zero)
 
-    def propose(self, state: Witnessed[State], hidden: Tensor | None, generator: torch.Generator) -> Tensor:
+    def propose(self, state: Witnessed[State], scene: Scene, generator: torch.Generator) -> Tensor:
         """The policy's slates. (B, K)"""
-        if hidden is not None:
-            self._seen.append((state.session, state.step, hidden))
-        return self.policy.propose(state.inner, hidden, generator)
+        if scene.hidden is not None:
+            self._seen.append((state.session, state.step, scene.hidden))
+        return self.policy.propose(state.inner, scene, generator)
 
     def advance(self, state: Witnessed[State], slate: Tensor, click: Tensor) -> Witnessed[State]:
         """The policy's state after ``click`` (B,)."""
         return Witnessed(self.policy.advance(state.inner, slate, click), state.session, state.step + 1)
 
     def hidden(self, sessions: int, steps: int) -> Tensor:
-        """The true state at every step; -1 where a session was over. (B, T) int64"""
-        states = torch.full((sessions, steps), -1)
+        """The true state at every step; -1 where a session was over. (B, T, ...), (B, T) int64 for indices"""
+        example = self._seen[0][2] if self._seen else torch.empty(0, dtype=torch.int64)
+        states = example.new_full((sessions, steps, *example.shape[1:]), -1)
         for session, step, hidden in self._seen:
             states[session, step] = hidden
         return states

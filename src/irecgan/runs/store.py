@@ -6,26 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import polars as pl
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 import irecgan
 from irecgan.data.catalogue import Catalogue
-from irecgan.data.columns import ITEM
-from irecgan.data.reading import read_frame, write_frame
 from irecgan.errors import UserError
 from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import Stop
+from irecgan.policies.co_click import Neighbours
+from irecgan.runs.items import ITEMS, read_items, write_items
 from irecgan.runs.manifest import FORMAT, Manifest, Origin
 from irecgan.tensors import write_tensors
-
-ITEMS = "items.parquet"
-_POPULARITY = ("popularity_first", "popularity_later")
 
 
 @dataclass(frozen=True)
@@ -38,12 +33,12 @@ class Run:
     popularity: Tensor  # (2, n) float32, return-weighted click counts: at t = 0, and later
     slate_size: int
     final_slates: bool  # whether every session of its log shows the slate at which its user left
+    co_clicks: Neighbours | None = None  # items clicked in the same sessions; None in runs written without them
 
 
 def save_run(directory: Path, run: Run, origin: Origin, *, size: Size, stop: Stop, reward_law: RewardLaw) -> None:
     """Write ``run`` into ``directory``, ``run.json`` last."""
-    columns = dict(zip(_POPULARITY, map(pl.Series, run.popularity.numpy()), strict=True))
-    write_frame(pl.DataFrame({ITEM: run.catalogue.items, **columns}), directory / ITEMS)
+    write_items(directory, run.catalogue, run.popularity, run.co_clicks)
     names = [ITEMS]
     for name, network in run.networks.items():
         names.append(f"{name}.safetensors")
@@ -74,10 +69,9 @@ def load_run(directory: Path) -> Run:
             raise UserError(f"{path}: no such file; run.json says that it belongs to the run")
         if _digest(path) != digest:
             raise UserError(f"{path}: found contents that differ from those that run.json was written for")
-    frame = read_frame(directory / ITEMS)
-    if not {ITEM, *_POPULARITY} <= set(frame.columns) or len(frame) != manifest.size.items:
+    catalogue, popularity, co_clicks = read_items(directory)
+    if len(catalogue) != manifest.size.items:
         raise UserError(f"{directory / ITEMS}: not the {manifest.size.items} items of this run")
-    popularity = torch.stack([torch.from_numpy(frame[c].to_numpy(writable=True)) for c in _POPULARITY])
     networks: dict[ModelName, Network] = {}
     for name in NETWORKS:
         if f"{name}.safetensors" in manifest.files:
@@ -85,10 +79,11 @@ def load_run(directory: Path) -> Run:
     return Run(
         deploys=manifest.deploys,
         networks=networks,
-        catalogue=Catalogue(frame[ITEM]),
+        catalogue=catalogue,
         popularity=popularity,
         slate_size=manifest.slate_size,
         final_slates=manifest.final_slates,
+        co_clicks=co_clicks,
     )
 
 

@@ -36,6 +36,7 @@ class TrainedPolicy:
         slate_size: items in a slate, unless asked for another number.
         final_slates: whether its log shows the slates at which users left.
         popularity: (2, n) return-weighted click counts in its log, at t = 0 and later.
+        co_clicks: items clicked in the same sessions of its log; None in runs written without them.
         ranker: scores the catalogue, by item index.
 
     """
@@ -46,6 +47,7 @@ class TrainedPolicy:
         self.slate_size = run.slate_size
         self.final_slates = run.final_slates
         self.popularity = run.popularity
+        self.co_clicks = run.co_clicks
         network = run.networks.get(run.deploys)
         if network is None:
             raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
@@ -100,10 +102,11 @@ class TrainedPolicy:
         return self._network.score_slates(batch).masked_fill(~known, -torch.inf)
 
     def in_world(
-        self, items: int, *, slate_size: int, sampled: bool = False, ranker: Ranker[Any] | None = None
+        self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None
     ) -> Policy[Any]:
         """The policy in a world whose items are 0 .. ``items`` - 1, which are the ids of its catalogue.
 
+        ``slate_size``: None in a world that offers candidates, of which those not known come last.
         ``ranker``: another one over the same catalogue in its place. Raises UserError when an id of the
         catalogue is no item of the world, or too few are known.
         """
@@ -111,10 +114,11 @@ class TrainedPolicy:
         strange = ids if not ids.dtype.is_integer() else ids.filter((ids < 0) | (ids >= items))
         if len(strange):
             raise UserError(f"{self.name}: its item {strange[0]!r} is not one of the world's, 0 .. {items - 1}")
-        if slate_size > len(ids):
+        size = self.slate_size if slate_size is None else slate_size
+        if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
-        policy = RankingPolicy(ranker or self.ranker, slate_size, sampled=sampled)
-        return Translated(policy, torch.from_numpy(ids.to_numpy(writable=True)), items)
+        policy = RankingPolicy(ranker or self.ranker, size, sampled=sampled)
+        return Translated.from_catalogue(policy, self.catalogue, items)
 
     def _scores(self, history: Sequence[ItemId]) -> Tensor:
         """Scores of the catalogue after ``history``. (n,)"""

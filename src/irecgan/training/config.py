@@ -19,6 +19,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     # For catalogues of hundreds of items. At this rate the agent peaks after 3 to 6 epochs: rounds are kept short.
     "small": {"units": 128, "agent_learning_rate": 1e-3, "agent_epochs_per_round": 1},
+    # One layer, as session recommenders have it: it finds what two layers do not before they stop.
+    "gru": {"cell": "gru", "layers": 1, "units": 128, "embedding": 128, "agent_learning_rate": 3e-3},
 }
 """Settings that go well together, as differences from the defaults."""
 

@@ -88,9 +88,18 @@ class Lab:
 
 
 def make_lab(
-    data: TrainingData, config: TrainingConfig, streams: Streams, agent_loss: AgentLoss, heads: Sequence[Head] = ()
+    data: TrainingData,
+    config: TrainingConfig,
+    streams: Streams,
+    agent_loss: AgentLoss,
+    heads: Sequence[Head] = (),
+    *,
+    judge: AgentLoss = policy_gradient,
 ) -> Lab:
-    """Models with weights drawn from ``streams``, and their learners. ``heads``: of the agent."""
+    """Models with weights drawn from ``streams``, and their learners.
+
+    ``heads``: of the agent. ``judge``: the held-out loss that says when the agent has learned enough.
+    """
     models = {name: _drawn(name, data, config, streams, heads) for name in NETWORKS}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
     learners: dict[ModelName, Learner] = {
@@ -113,7 +122,7 @@ def make_lab(
         discriminator=cast(Discriminator, models["discriminator"]),
         learners=learners,
         losses=losses,
-        judges={"user": losses["user"], "agent": partial(policy_gradient, agent, config=config)},
+        judges={"user": losses["user"], "agent": partial(judge, agent, config=config)},
     )
 
 

@@ -17,6 +17,7 @@ from irecgan.objectives.importance import (
     inclusion_slope,
     top_k_multiplier,
 )
+from irecgan.objectives.next_click import next_click_loss
 from irecgan.objectives.policy import agent_return, policy_gradient_loss
 from irecgan.training.config import TrainingConfig
 
@@ -80,6 +81,11 @@ def actor_critic(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> T
     log_policy = _at_clicks(agent.output(states), batch)
     critic = value_loss(scaled[batch.real], (returns / unit)[batch.real], torch.ones_like(log_policy), len(batch))
     return policy_gradient_loss(log_policy, advantage[batch.real], len(batch)) + config.value_weight * critic
+
+
+def next_click(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> Tensor:  # noqa: ARG001
+    """The likelihood of the clicks of logged sessions, whatever they earned: a supervised session recommender."""
+    return next_click_loss(_at_clicks(agent(batch), batch), _known(batch)[batch.real], len(batch))
 
 
 @torch.no_grad()

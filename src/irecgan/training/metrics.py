@@ -79,3 +79,13 @@ def read_metrics(directory: Path) -> list[dict[str, float | str]]:
         except (ValueError, TypeError):
             raise UserError(f"{path}: row {number}: found {line[:60]!r}; expected a JSON object") from None
     return lines
+
+
+def best_losses(directory: Path) -> dict[str, float]:
+    """The lowest held-out loss of each phase of a run that has one, in the order of the phases."""
+    best: dict[str, float] = {}
+    for line in read_metrics(directory):
+        if "validation" in line:
+            phase = str(line["phase"])
+            best[phase] = min(float(line["validation"]), best.get(phase, float("inf")))
+    return best

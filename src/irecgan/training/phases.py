@@ -51,7 +51,7 @@ class Phase(Protocol):
 
 @dataclass(frozen=True)
 class Fit:
-    """Fit the user model by Eq. (3), or the agent by Eq. (9)/(10), to the log alone."""
+    """Fit the user model by Eq. (3), or the agent by its recipe's objective such as Eq. (9)/(10), to the log alone."""
 
     model: ModelName
     diagnose: Diagnosis | None = None

@@ -10,6 +10,7 @@ from irecgan.models.networks import ModelName
 from irecgan.training.losses import (
     AgentLoss,
     actor_critic,
+    next_click,
     off_policy_gradient,
     policy_gradient,
     weight_metrics,
@@ -27,6 +28,7 @@ class Recipe:
     phases: Sequence[Phase]
     agent_loss: AgentLoss = policy_gradient
     heads: Sequence[Head] = ()  # of the agent, for its objective
+    judge: AgentLoss = policy_gradient  # the loss on held-out sessions by which the agent is stopped
 
     @property
     def teaches(self) -> tuple[ModelName, ...]:
@@ -41,6 +43,14 @@ _TABLE = (
         "the user model of irecgan, trained adversarially; ranks by click score",
         "user",
         (Fit("user"), Fit("agent"), FitDiscriminator(), Rounds(scored=True, keeps=("user",))),
+    ),
+    Recipe(
+        "gru4rec",
+        "the agent's network as a supervised session recommender: the likelihood of the next click",
+        "agent",
+        (Fit("agent"),),
+        next_click,
+        judge=next_click,
     ),
     Recipe("pg", "the agent alone, by policy gradient on the log", "agent", (Fit("agent"),)),
     Recipe(

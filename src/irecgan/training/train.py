@@ -11,6 +11,7 @@ from irecgan.data.encode import encode
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
+from irecgan.policies.co_click import co_clicks
 from irecgan.policies.popularity import return_weighted_counts
 from irecgan.runs.manifest import MANIFEST, Manifest, Origin
 from irecgan.runs.store import Run, save_run
@@ -62,7 +63,7 @@ def train(
     fresh = not _take_up(directory, origin, resume=resume)
     if not (directory / MANIFEST).exists():
         try:
-            lab = make_lab(data, config, streams, found.agent_loss, found.heads)
+            lab = make_lab(data, config, streams, found.agent_loss, found.heads, judge=found.judge)
             with file_errors(directory):
                 run_phases(found, lab, directory)
         except UserError:
@@ -129,6 +130,7 @@ def _finish(directory: Path, recipe: Recipe, lab: Lab, catalogue: Catalogue, ori
         popularity=return_weighted_counts(data.train, config.gamma, config.lambda_r),
         slate_size=lab.slate_size,
         final_slates=data.final_slates,
+        co_clicks=co_clicks(data.train),
     )
     save_run(directory, run, origin, size=config.size(data.items), stop=config.stop, reward_law=data.reward_law)
     _clear(directory)

@@ -17,6 +17,14 @@ class Response:
     reward: Tensor  # (B,) float32, 0 where nothing was clicked
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What a world puts before a policy at one step of B sessions."""
+
+    hidden: Tensor | None = None  # (B, ...) the true state of a simulated world
+    candidates: Tensor | None = None  # (B, C) int64, the items to order, n after the last; None: the catalogue
+
+
 class World(Protocol[State]):
     """Answers slates. All sessions of a call advance as one batch; every draw is from ``generator``."""
 
@@ -25,12 +33,12 @@ class World(Protocol[State]):
         """The number of items n."""
         ...
 
-    def start(self, sessions: int) -> State:
+    def start(self, sessions: int, generator: torch.Generator) -> State:
         """The state before the first slate of ``sessions`` sessions."""
         ...
 
     def respond(self, state: State, slate: Tensor, generator: torch.Generator) -> Response:
-        """The answer to ``slate`` (B, K), item indices without padding."""
+        """The answer to ``slate`` (B, K), item indices; n after the last where candidates were fewer."""
         ...
 
     def advance(self, state: State, slate: Tensor, click: Tensor, generator: torch.Generator) -> State:
@@ -38,5 +46,9 @@ class World(Protocol[State]):
         ...
 
     def hidden(self, state: State) -> Tensor | None:
-        """The true state (B,) int64 where the world has one to show, else None."""
+        """The true state (B, ...) where the world has one to show, else None."""
+        ...
+
+    def candidates(self, state: State) -> Tensor | None:
+        """The items (B, C) int64 that a slate orders, n after the last; None where it may show any item."""
         ...

@@ -18,8 +18,8 @@ class LearnedWorld(Generic[State]):
         self.model = model
         self.catalogue_size = model.catalogue_size
 
-    def start(self, sessions: int) -> State:
-        """The state before the first slate."""
+    def start(self, sessions: int, generator: torch.Generator | None = None) -> State:  # noqa: ARG002
+        """The state before the first slate; nothing is drawn."""
         return self.model.start(sessions)
 
     def respond(self, state: State, slate: Tensor, generator: torch.Generator) -> Response:
@@ -39,4 +39,8 @@ class LearnedWorld(Generic[State]):
 
     def hidden(self, state: State) -> None:  # noqa: ARG002
         """A learned world has no true state."""
+        return
+
+    def candidates(self, state: State) -> None:  # noqa: ARG002
+        """Any item may be shown."""
         return

@@ -1,7 +1,6 @@
 """The simulated world of the paper's online test (section 7.1): a small Markov decision process."""
 
 import json
-import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from irecgan.data.batch import NOTHING
@@ -18,6 +17,7 @@ from irecgan.errors import UserError
 from irecgan.files import read_json, write_text
 from irecgan.seeding import Streams
 from irecgan.worlds.interface import Response
+from irecgan.worlds.spec import parse_spec
 
 ROW_TOLERANCE = 1e-6
 """How far a transition row of a file may be from summing to 1."""
@@ -102,8 +102,8 @@ class MDPWorld:
         """The items of every state by falling reward, ties by item number. (m, n) int64"""
         return self.reward.argsort(dim=1, descending=True, stable=True)
 
-    def start(self, sessions: int) -> MDPState:
-        """All sessions in the start state."""
+    def start(self, sessions: int, generator: torch.Generator | None = None) -> MDPState:  # noqa: ARG002
+        """All sessions in the start state; nothing is drawn."""
         return MDPState(torch.full((sessions,), self.start_state))
 
     def respond(
@@ -138,6 +138,10 @@ class MDPWorld:
         """The true state. (B,) int64"""
         return state.state
 
+    def candidates(self, state: MDPState) -> None:  # noqa: ARG002
+        """Any item may be shown."""
+        return
+
     def save(self, path: Path) -> None:
         """Write the world as ``WORLD.json``; ``load`` gives back the very same numbers."""
         write_text(path, json.dumps(self.spec.model_dump(mode="json"), allow_nan=False) + "\n")
@@ -145,17 +149,7 @@ class MDPWorld:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a ``WORLD.json``. Raises UserError naming file and field when it is not one."""
-        return cls(parse_spec(str(path), read_json(path)))
-
-
-def parse_spec(source: str, fields: Any) -> MDPSpec:
-    """Check ``fields`` and make them a spec. Raises UserError naming ``source`` and the first wrong field."""
-    if not isinstance(fields, dict):
-        raise UserError(f"{source}: found {reprlib.repr(fields)}, expected an object with reward, transition, ...")
-    try:
-        return MDPSpec(**fields)
-    except ValidationError as error:
-        raise UserError(f"{source}: {_first_problem(error)}") from None
+        return cls(parse_spec(MDPSpec, str(path), read_json(path)))
 
 
 def draw_world(law: str, states: int = 10, items: int = 50, slate_size: int = 10, *, seed: int) -> MDPWorld:
@@ -221,15 +215,3 @@ def _expect_lengths(name: str, rows: Sequence[Sequence[Any]], length: int, what:
         if len(row) != length:
             place = f"{name}[{index}]" if indexed else name
             raise ValueError(f"{place}: found {len(row)} entries, expected {length} {what}")
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    field, *indices = problem["loc"]
-    place = str(field) + "".join(f"[{index}]" for index in indices)
-    if problem["type"] == "missing":
-        return f"{place}: found nothing, expected this field"
-    expected = problem["msg"].removeprefix("Input should be ")
-    return f"{place}: found {reprlib.repr(problem['input'])}, expected {expected}"

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, LAST_EVENT, REWARD, SESSION, SLATE, STEP, TIMESTAMP, USER
+from irecgan.data.columns import CLICK, LAST_EVENT, LAST_TOUCHED, REWARD, SESSION, SLATE, STEP, TIMESTAMP, USER
 from irecgan.data.sources.interface import Raw
 from irecgan.data.sources.text import LINE, read_lines
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
 _CLICKOUT = "clickout item"
+_ABOUT_ITEMS = "item"  # in the names of actions that refer to a hotel; others refer to places, filters and orders
 _LEAST_FIELDS = 12
 # A raw row holds an unquoted comma in its city: these are counted from the front, the others from the back.
 _FRONT = {USER: 0, SESSION: 1, TIMESTAMP: 2, STEP: 3, "action_type": 4, CLICK: 5}
@@ -23,10 +24,12 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
 
     Reads the raw files of the challenge (``train.csv``, ``test.csv``) and mars-gym's
     ``interaction_dataset.csv``. Other actions show no list and are left out, as are clickouts whose item
-    is withheld; both are counted.
+    is withheld; both are counted. Every step knows the item that the user touched last before it
+    (``last_touched``), by clickout, search or a look at its pictures, ratings, prices or description.
     """
     raw = pl.concat([_read(path) for path in paths])
     raw = raw.with_columns(pl.col(TIMESTAMP).max().over(SESSION).alias(LAST_EVENT), order=pl.int_range(pl.len()))
+    raw = _with_last_touched(raw)
     clickouts = raw.filter(pl.col("action_type") == _CLICKOUT)
     listed = clickouts.filter(pl.col(SLATE).list.len() > 0)
     known = listed.filter(pl.col(CLICK).is_not_null())
@@ -40,6 +43,12 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
         "clicked item withheld": len(listed) - len(known),
     }
     return Raw(frame.drop("action_type", "order", "first"), len(raw), left_out)
+
+
+def _with_last_touched(raw: pl.DataFrame) -> pl.DataFrame:
+    about = pl.col("action_type").str.contains(_ABOUT_ITEMS, literal=True)
+    touched = pl.when(about).then(pl.col(CLICK)).forward_fill().shift(1).over(SESSION)
+    return raw.sort(TIMESTAMP, STEP, maintain_order=True).with_columns(touched.alias(LAST_TOUCHED)).sort("order")
 
 
 def _read(path: Path) -> pl.DataFrame:

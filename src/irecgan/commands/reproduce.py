@@ -1,0 +1,69 @@
+"""``irecgan reproduce``: the experiments of the paper."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from irecgan.commands.interface import Output
+from irecgan.errors import UserError
+from irecgan.experiments.registry import EXPERIMENTS, find_experiment
+from irecgan.experiments.study import REPORT, run_study
+
+HELP = """Run an experiment of the paper and write its cells, results.json and report.html. The same command goes on
+with an experiment that was interrupted. 'quick' takes up to 15 minutes on 2 cores and is small; 'paper' is the full
+grid."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    experiments = "; ".join(f"{found.name}: {found.summary}" for found in EXPERIMENTS.values())
+    add("experiment", metavar="|".join(EXPERIMENTS), help=experiments)
+    add("--preset", default="quick", metavar="quick|paper", help="how much of it (default: quick)")
+    add("--out", type=Path, required=True, metavar="DIR", help="the directory to make, or to go on with")
+    add("--log", type=Path, action="append", metavar="DIR", help="a prepared log; may be repeated (table1 only)")
+    add("--models", metavar="NAME,NAME,...", help="recipes to train (default: all of the preset)")
+    add("--seeds", type=int, metavar="N", help="seeds, or repeats (default: the preset's)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="change a setting of the preset (as in study.json; values are JSON or text); may be repeated",
+    )
+    add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
+
+
+def run(args: argparse.Namespace) -> Output:
+    """Run, or go on."""
+    experiment = find_experiment(args.experiment)
+    if args.workers < 1:
+        raise UserError(f"--workers: found {args.workers}, expected at least 1")
+    settings = experiment.preset(args.preset).changed(_given(args))
+    conclusion = run_study(experiment, settings, args.out, args.workers)
+    report = args.out / REPORT
+    return Output(f"{conclusion.text}\nreport: {report}", {**conclusion.json, "report": str(report)})
+
+
+def _given(args: argparse.Namespace) -> dict[str, object]:
+    """The settings that the options change."""
+    given: dict[str, object] = dict(map(_setting, args.settings))
+    if args.log:
+        given["logs"] = tuple(str(path.resolve()) for path in args.log)
+    if args.models is not None:
+        given["models"] = tuple(name.strip() for name in args.models.split(","))
+    if args.seeds is not None:
+        given["seeds"] = args.seeds
+    return given
+
+
+def _setting(text: str) -> tuple[str, object]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set {text}: expected key=value")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value

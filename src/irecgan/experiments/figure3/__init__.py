@@ -1,0 +1,1 @@
+"""Figure 3: learning from scratch, online and offline in turn."""

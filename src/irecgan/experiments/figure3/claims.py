@@ -1,0 +1,53 @@
+"""What the paper claims of figure 3, as differences that should be positive. All of the interaction stage."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from irecgan.experiments.figure3.results import Curves, Floats, Measure
+from irecgan.experiments.verdicts import Comparison
+
+LAST = 5  # rounds that count as the later stage
+_WORTHWHILE = 0.01  # of coverage
+_COVERAGE: tuple[Measure, ...] = ("coverage@1", "coverage@10")
+
+
+def comparisons(found: Sequence[Curves]) -> list[Comparison]:
+    """Every comparison, over laws and measures."""
+    return [comparison for curves in found for comparison in _of(curves)]
+
+
+def _of(curves: Curves) -> Iterator[Comparison]:
+    for measure in _COVERAGE:
+
+        def values(method: str, measure: Measure = measure) -> Floats:
+            return curves.values(method, measure, "interaction")
+
+        where = f"{curves.law}, {measure}"
+        ours, both = values("IRecGAN"), values("PG-online&offline")
+        claim = "IRecGAN has better convergence and coverage than PG-online&offline"
+        yield _comparison(claim, f"{where}, mean of all rounds", ours.mean(1) - both.mean(1))
+        yield _comparison(claim, f"{where}, mean of the last {LAST}", _late(ours) - _late(both))
+        claim = "LSTM-offline ends below the methods with reinforcement learning offline"
+        for name, other in (("IRecGAN", ours), ("PG-online&offline", both)):
+            difference = _late(other) - _late(values("LSTM-offline"))
+            yield _comparison(claim, f"{where}, {name}, mean of the last {LAST}", difference)
+        claim = "PG-online improves slowly: it stays below PG-online&offline"
+        yield _comparison(claim, f"{where}, mean of all rounds", both.mean(1) - values("PG-online").mean(1))
+    claim = "coverage@10 is harder to improve than coverage@1"
+    for method in ("IRecGAN", "PG-online&offline"):
+        one, ten = (_gain(curves.values(method, measure, "interaction")) for measure in _COVERAGE)
+        yield _comparison(claim, f"{curves.law}, {method}, last {LAST} rounds less first", one - ten)
+
+
+def _comparison(claim: str, label: str, differences: Floats) -> Comparison:
+    return Comparison(claim, label, differences.tolist(), _WORTHWHILE)
+
+
+def _late(values: Floats) -> Floats:
+    late: Floats = np.mean(values[:, -LAST:], axis=1)
+    return late
+
+
+def _gain(values: Floats) -> Floats:
+    return _late(values) - values[:, 0]

@@ -1,0 +1,79 @@
+"""What figure 3 varies, its methods, and its cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from irecgan.experiments.study import Cell, Seeds, Settings
+from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to act and to learn: a row of the figure.
+
+    ``acts``: the model whose ranking is shown; ``sampled``: slates are drawn by Eq. (4), else the top k are
+    shown. ``online``: the agent learns from each round's new sessions by Eq. (10). ``first``: phases of the
+    first offline stage alone, one unit each; ``offline``: phases of every offline stage.
+    """
+
+    name: str
+    acts: Literal["agent", "user"]
+    sampled: bool
+    online: bool
+    offline: Sequence[Phase] = ()
+    first: Sequence[Phase] = ()
+
+
+_TABLE = (
+    Method(
+        "IRecGAN",
+        "agent",
+        sampled=True,
+        online=True,
+        first=(Fit("user"), FitDiscriminator()),
+        offline=(Fit("user"), Rounds(scored=True, keeps=("agent",))),
+    ),
+    Method("PG-online", "agent", sampled=True, online=True),
+    Method("PG-online&offline", "agent", sampled=True, online=True, offline=(Fit("agent"),)),
+    Method("LSTM-offline", "user", sampled=False, online=False, offline=(Fit("user"),)),
+    Method("LSTM-offline, sampled", "user", sampled=True, online=False, offline=(Fit("user"),)),
+)
+
+METHODS = {method.name: method for method in _TABLE}
+
+
+class Figure3Settings(Settings):
+    """The paper's section 7.1, online learning: rounds of interaction, each followed by an offline stage."""
+
+    laws: tuple[str, ...] = ("softmax",)
+    rounds: int = 20
+    sessions: int = 200  # of interaction in a round
+    offline_epochs: int = 2  # of the agent, over all sessions so far
+    seeds: Seeds = 5
+    evaluation_sessions: int = 4_000  # played after every round with top-k slates, by nobody learnt from
+    preset: str = "small"
+
+
+class Figure3Cell(Cell):
+    """One method in one world."""
+
+    law: str
+    seed: int
+    method: str
+
+
+PRESETS = {
+    "quick": Figure3Settings(),
+    "paper": Figure3Settings(laws=("softmax", "dirichlet:0.02"), seeds=10, evaluation_sessions=20_000, preset="paper"),
+}
+
+
+def cells(settings: Figure3Settings) -> list[Figure3Cell]:
+    """All cells; the slowest method first."""
+    return [
+        Figure3Cell(law=law, seed=seed, method=method)
+        for method in METHODS
+        for law in settings.laws
+        for seed in range(settings.seeds)
+    ]

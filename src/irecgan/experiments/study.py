@@ -1,0 +1,193 @@
+"""Studies: a grid of independent cells, worked off by several processes, then concluded in one report.
+
+Every cell leaves one file. A study that was interrupted goes on where it stopped, and one that is finished is
+only concluded anew.
+"""
+
+import multiprocessing
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+import torch
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from tqdm import tqdm
+
+import irecgan
+from irecgan.errors import UserError
+from irecgan.files import read_json, remove_leftovers, write_json, write_text
+from irecgan.training.recipes import find_recipe
+
+CELLS = "cells"
+STUDY = "study.json"
+RESULTS = "results.json"
+REPORT = "report.html"
+
+Json = dict[str, Any]
+
+
+def _recipe(name: str) -> str:
+    try:
+        return find_recipe(name).name
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+Model = Annotated[str, AfterValidator(_recipe)]
+"""The name of a recipe."""
+Models = Annotated[tuple[Model, ...], Field(min_length=1)]
+Seeds = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """What a study varies and what it holds fixed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def changed(self, values: Mapping[str, object]) -> Self:
+        """The settings with other ``values``; UserError names the first that is wrong, or not of this study."""
+        try:
+            return type(self).model_validate({**self.model_dump(), **values})
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            if first["type"] == "extra_forbidden":
+                known = ", ".join(type(self).model_fields)
+                raise UserError(f"setting {key}: this experiment has none such; expected one of {known}") from None
+            raise UserError(f"setting {key}: found {first['input']!r}: {first['msg']}") from None
+
+
+class Cell(BaseModel):
+    """One piece of a study, which needs no other."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def key(self) -> str:
+        """Its file name: the values of its fields."""
+        return "-".join(str(value).replace(":", "_").replace("/", "_") for value in dict(self).values())
+
+
+S = TypeVar("S", bound=Settings)
+C = TypeVar("C", bound=Cell)
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a study found: for programs, for a terminal, and as a page of HTML."""
+
+    json: Json
+    text: str
+    html: str
+
+
+@dataclass(frozen=True)
+class Experiment(Generic[S, C]):
+    """A study that can be run.
+
+    ``work`` is a function of a module, for other processes must find it; its folder is empty, and is gone
+    afterwards. It gives numbers and text that JSON can hold.
+    """
+
+    name: str
+    summary: str
+    presets: Mapping[str, S]
+    cells: Callable[[S], Sequence[C]]
+    work: Callable[[S, C, Path], Json]
+    conclude: Callable[[S, Sequence[tuple[C, Json]]], Conclusion]
+
+    def preset(self, name: str) -> S:
+        """The settings called ``name``; UserError lists the names there are."""
+        if name not in self.presets:
+            raise UserError(f"--preset {name}: no such preset; expected one of {', '.join(self.presets)}")
+        return self.presets[name]
+
+
+def run_study(experiment: Experiment[S, C], settings: S, out: Path, workers: int) -> Conclusion:
+    """Work off the cells that are still open in ``out``, and write the results and the report there.
+
+    Raises UserError when ``out`` holds something else, or a cell finds a mistake in the input.
+    """
+    cells = experiment.cells(settings)
+    _take_up(experiment.name, settings, out)
+    try:
+        _work_off(experiment, settings, cells, out / CELLS, workers)
+    except UserError:
+        if not any((out / CELLS).iterdir()):
+            shutil.rmtree(out)
+        raise
+    conclusion = experiment.conclude(settings, [(cell, read_json(_file(out / CELLS, cell))) for cell in cells])
+    write_json(out / RESULTS, conclusion.json)
+    write_text(out / REPORT, conclusion.html)
+    return conclusion
+
+
+def _work_off(experiment: Experiment[S, C], settings: S, cells: Sequence[C], folder: Path, workers: int) -> None:
+    """Write the file of every cell that has none."""
+    todo = [cell for cell in cells if not _file(folder, cell).exists()]
+    if not todo:
+        return
+    bar = tqdm(total=len(cells), initial=len(cells) - len(todo), desc=experiment.name, disable=None, leave=False)
+    with bar, _pool(min(workers, len(todo))) as pool:
+        futures = {pool.submit(_work, experiment.work, settings, cell): cell for cell in todo}
+        for future in as_completed(futures):
+            write_json(_file(folder, futures[future]), _result(future, futures[future]))
+            bar.update()
+
+
+def _take_up(name: str, settings: Settings, out: Path) -> None:
+    """Begin a study in ``out``, or find the same one there."""
+    begun = {"experiment": name, "irecgan": irecgan.__version__, "settings": settings.model_dump(mode="json")}
+    if (out / STUDY).exists():
+        before = read_json(out / STUDY)
+        for key, value in begun.items():
+            if not isinstance(before, dict) or before.get(key) != value:
+                raise UserError(f"{out / STUDY}: found a study of another {key}; expected the same, or an empty --out")
+        remove_leftovers(out / CELLS)
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: exists already and holds no study; choose another name or remove it first")
+    (out / CELLS).mkdir(parents=True)
+    write_json(out / STUDY, begun)
+
+
+def _file(folder: Path, cell: Cell) -> Path:
+    return folder / f"{cell.key}.json"
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes of one thread each; after an error or an interrupt none is left behind."""
+    context = multiprocessing.get_context("spawn")  # forked processes would share torch's threads
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_become_worker)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    pool.shutdown()
+
+
+def _become_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    torch.set_num_threads(1)
+
+
+def _work(work: Callable[[S, C, Path], Json], settings: S, cell: C) -> Json:
+    with tempfile.TemporaryDirectory() as scratch:
+        return work(settings, cell, Path(scratch))
+
+
+def _result(future: Future[Json], cell: Cell) -> Json:
+    try:
+        return future.result()
+    except UserError as error:
+        raise UserError(f"{cell.key}: {error}") from None

@@ -1,0 +1,1 @@
+"""Table 1: logged lists, reranked by every model."""

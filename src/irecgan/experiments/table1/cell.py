@@ -1,0 +1,108 @@
+"""One cell of table 1: a split of a log, one way to order its lists, and how well that does."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from irecgan.data.catalogue import Catalogue
+from irecgan.data.encode import encode
+from irecgan.data.filters import SessionLength, apply_filters
+from irecgan.data.location import find_prepared
+from irecgan.data.log import SessionLog
+from irecgan.data.splits import split_log
+from irecgan.evaluation.baselines import Baselines
+from irecgan.evaluation.offline import Scorer, rerank
+from irecgan.evaluation.references import shop_orders
+from irecgan.evaluation.shop import play_in_shop
+from irecgan.experiments.study import Json
+from irecgan.experiments.table1.settings import NAIVE, SHOP, Table1Cell, Table1Settings, locations
+from irecgan.experiments.training import trained
+from irecgan.policies.interface import Policy
+from irecgan.policies.presented import PresentedOrder
+from irecgan.policies.ranking import RankingPolicy
+from irecgan.policies.translated import Translated
+from irecgan.seeding import Streams
+from irecgan.simulation import simulated_log
+from irecgan.worlds.shop import ShopWorld
+from irecgan.worlds.shop_calibration import draw_shop
+
+_LONGEST = 1_000  # clicks after which a logged session is cut
+
+
+def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
+    """Results by model: ``rerank`` on the test part and, in the shop, ``worth`` in the true world.
+
+    The log, its split and the sessions played depend on the cell's log, split and seed alone: rows of one
+    seed are paired.
+    """
+    streams = Streams(cell.seed).child("table1")
+    world, log = _source(settings, cell, streams)
+    parts = split_log(log, cell.split, streams)
+    catalogue = Catalogue.from_log(parts["train"])
+    scorers: Mapping[str, Scorer]
+    orders: dict[str, Policy[Any]] = {}
+    if cell.row == NAIVE:
+        baselines = Baselines.of(encode(parts["train"], catalogue))
+        scorers = baselines.scorers(streams.torch("random"))
+        if world is not None:
+            orders = shop_orders(world) | _translated(baselines, catalogue, world)
+    else:
+        policy = trained(
+            parts["train"],
+            cell.row,
+            scratch,
+            seed=cell.seed,
+            preset=settings.preset,
+            validation=parts["validation"],
+        )
+        scorers = {cell.row: policy.score_slates}
+        orders = {cell.row: policy.in_world(world.catalogue_size)} if world is not None else {}
+    test = encode(parts["test"], catalogue)
+    results: Json = {name: {} for name in {**scorers, **orders}}
+    for name, scorer in scorers.items():
+        found = rerank(
+            scorer,
+            test,
+            min_candidates=settings.min_candidates,
+            generator=streams.numpy("bootstrap"),
+            name=cell.log,
+        )
+        results[name]["rerank"] = found.to_json()
+    if world is not None:
+        play = partial(play_in_shop, world=world, sessions=settings.shop.evaluation_sessions, streams=streams)
+        for name, order in orders.items():
+            value = play(order)
+            results[name]["worth"] = {"purchases": value.cumulative_reward.to_json(), "clicks": value.clicks.to_json()}
+    return results
+
+
+def _source(settings: Table1Settings, cell: Table1Cell, streams: Streams) -> tuple[ShopWorld | None, SessionLog]:
+    """The whole log of a cell, and the world it came from where that is known."""
+    if cell.log != SHOP:
+        return None, _whole(locations(settings)[cell.log], cell.log)
+    world = draw_shop(settings.shop.items, seed=cell.seed)
+    log = simulated_log(
+        PresentedOrder(), world, settings.shop.sessions, max_length=_LONGEST, streams=streams.child("log"), name=SHOP
+    )
+    frame, _ = apply_filters(log.frame, [SessionLength(2, 40)])
+    return world, SessionLog.from_frame(frame, SHOP)
+
+
+def _whole(directory: Path, name: str) -> SessionLog:
+    """All parts of a prepared log, to be split anew."""
+    prepared = find_prepared(directory)
+    if prepared is None:
+        raise ValueError(f"{directory}: not a prepared log")
+    frames = [SessionLog.read(path).frame for path in (prepared.train, prepared.validation, prepared.test)]
+    return SessionLog.from_frame(pl.concat(frames, how="diagonal"), name)
+
+
+def _translated(baselines: Baselines, catalogue: Catalogue, world: ShopWorld) -> dict[str, Policy[Any]]:
+    """The naive rankings as policies of the world."""
+    return {
+        name: Translated.from_catalogue(RankingPolicy(ranker, len(catalogue)), catalogue, world.catalogue_size)
+        for name, ranker in baselines.rankers().items()
+    }

@@ -1,0 +1,37 @@
+"""What the paper claims of table 1, as differences that should be positive."""
+
+from collections.abc import Iterator, Sequence
+
+from irecgan.experiments.table1.results import Part
+from irecgan.experiments.verdicts import Comparison
+
+_WORTHWHILE = 0.005  # of P@1 and P@10
+_BASELINES = ("lstm", "lstmd", "pg", "pgis", "ac", "pgu", "acu")
+_NAIVE = ("popularity", "co_click", "last_first", "logged_order", "gru4rec")
+
+
+def comparisons(parts: Sequence[Part]) -> list[Comparison]:
+    """Every comparison that the rows at hand allow."""
+    found: list[Comparison] = []
+    best = "IRecGAN has the best P@10"
+    for rival in _BASELINES:
+        found += _beats(parts, best, "irecgan", rival, ("p@10",))
+    adversarial = "Adversarial training improves P@10"
+    found += _beats(parts, adversarial, "irecgan", "pgu", ("p@10",))
+    found += _beats(parts, adversarial, "lstmd", "lstm", ("p@10",))
+    found += _beats(parts, "LSTMD beats LSTM", "lstmd", "lstm", ("p@1", "p@10"))
+    found += _beats(parts, "PGIS trails PG", "pg", "pgis", ("p@1", "p@10"))
+    found += _beats(parts, "PGU beats PG: generated sessions help", "pgu", "pg", ("p@10",))
+    for rival in _NAIVE:
+        claim = "Not in the paper: IRecGAN beats every naive order and GRU4Rec"
+        found += _beats(parts, claim, "irecgan", rival, ("p@10",))
+    return found
+
+
+def _beats(parts: Sequence[Part], claim: str, better: str, worse: str, metrics: Sequence[str]) -> Iterator[Comparison]:
+    for part in parts:
+        if {better, worse} <= part.rows.keys():
+            for metric in metrics:
+                pairs = zip(part.values(better, metric), part.values(worse, metric), strict=True)
+                label = f"{part.title}, {metric.upper()} against {worse}"
+                yield Comparison(claim, label, [a - b for a, b in pairs], _WORTHWHILE)

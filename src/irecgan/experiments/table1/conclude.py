@@ -1,0 +1,109 @@
+"""The report of table 1."""
+
+from collections.abc import Sequence
+
+from irecgan.experiments.report import Section, Table, render
+from irecgan.experiments.study import Conclusion, Json
+from irecgan.experiments.table1.claims import comparisons
+from irecgan.experiments.table1.plot import precision_plot, worth_plot
+from irecgan.experiments.table1.results import RERANK, WORTH, Part, parts
+from irecgan.experiments.table1.settings import SHOP, Table1Cell, Table1Settings
+from irecgan.experiments.verdict_section import verdict_section, verdict_text
+from irecgan.experiments.verdicts import judge
+from irecgan.tables import aligned
+
+PAPER = {
+    "lstm": ("8.20 ± 0.65", "32.89 ± 0.50"),
+    "lstmd": ("8.55 ± 0.63", "33.42 ± 0.40"),
+    "pg": ("6.25 ± 0.14", "33.28 ± 0.71"),
+    "pgis": ("4.61 ± 0.73", "28.13 ± 0.45"),
+    "ac": ("6.54 ± 0.19", "31.93 ± 0.17"),
+    "pgu": ("6.44 ± 0.56", "34.12 ± 0.52"),
+    "acu": ("6.63 ± 0.29", "32.43 ± 0.22"),
+    "irecgan": ("6.79 ± 0.44", "35.06 ± 0.48"),
+}
+"""P@1 and P@10 in % on the log of the CIKM Cup 2016: table 1 of the paper."""
+
+
+def conclude(settings: Table1Settings, results: Sequence[tuple[Table1Cell, Json]]) -> Conclusion:
+    """Tables, plots and verdicts."""
+    found = parts(results)
+    judged = judge(comparisons(found))
+    sections = [verdict_section(judged, settings.seeds)]
+    text = []
+    for part in found:
+        sections += _sections(part)
+        text.append(f"{part.title}\n{aligned([_heads(part), *_rows(part)], left=True)}")
+    return Conclusion(
+        json={
+            "settings": settings.model_dump(mode="json"),
+            "parts": [_json(part) for part in found],
+            "claims": [claim.to_json() for claim in judged],
+        },
+        text="\n\n".join([*text, verdict_text(judged)]),
+        html=render("Table 1: offline rerank", _summary(settings), sections),
+    )
+
+
+def _summary(settings: Table1Settings) -> str:
+    shop = settings.shop
+    where = ", ".join(settings.logs) or (
+        f"a simulated shop of {shop.items:,} items ({shop.sessions:,} sessions logged, those of one click or of more "
+        "than 40 dropped), because its true values are known"
+    )
+    return (
+        "Every model learns from 80 % of the sessions of a log and reranks the lists of another 10 %; the last 10 % "
+        f"say when to stop (section 7.2 of the paper). Logs: {where}. "
+        f"Lists of at least {settings.min_candidates} items; "
+        f"{settings.seeds} repeats, each with a split (where it is random) and a training seed of its own that all "
+        f"models share; training preset '{settings.preset}'. Ties count against a ranking."
+    )
+
+
+def _sections(part: Part) -> list[Section]:
+    first = next(iter(part.rows.values()))[0]["rerank"]
+    text = (
+        f"{first['steps']:,} lists of {first['sessions']:,} test sessions in the first repeat. Means over repeats with "
+        "95 % intervals of Student's t; the paper's figures, in %, are of another log and stand beside as they are."
+    )
+    sections = [Section(part.title, text, Table(_heads(part), _rows(part)), precision_plot(part))]
+    if part.has_worth:
+        words = (
+            "What each model earns in the true world when it orders the lists of new sessions. The logged order was "
+            "made by the shop's own ranker, which clicks follow; P@10 on the log is what can be measured without the "
+            "truth."
+        )
+        sections.append(Section(f"{part.title}: the truth", words, plot=worth_plot(part)))
+    return sections
+
+
+def _metrics(part: Part) -> tuple[str, ...]:
+    return (*RERANK, *WORTH) if part.has_worth else RERANK
+
+
+def _heads(part: Part) -> list[str]:
+    return ["model", *(metric.upper() if metric in RERANK else metric for metric in _metrics(part)), "paper P@1, P@10"]
+
+
+def _rows(part: Part) -> list[list[str]]:
+    best = sorted(part.rows, key=lambda name: -part.mean(name, "p@10").mean)
+    return [
+        [
+            name,
+            *(str(part.mean(name, metric)) if part.values(name, metric) else "" for metric in _metrics(part)),
+            ", ".join(PAPER.get(name, ())),
+        ]
+        for name in best
+    ]
+
+
+def _json(part: Part) -> Json:
+    rows = {
+        name: {
+            metric: {**part.mean(name, metric).to_json(), "by_seed": part.values(name, metric)}
+            for metric in _metrics(part)
+            if part.values(name, metric)
+        }
+        for name in part.rows
+    }
+    return {"log": part.log, "split": part.split, "simulated": part.log == SHOP, "rows": rows}

@@ -1,0 +1,55 @@
+"""The results of table 1 by log, split, model and seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from irecgan.evaluation.intervals import Interval
+from irecgan.experiments.seeds import over_seeds
+from irecgan.experiments.study import Json
+from irecgan.experiments.table1.settings import Table1Cell
+
+RERANK = ("p@1", "p@10", "mrr", "ndcg@10")
+WORTH = ("purchases", "clicks")
+"""True values, a session: only where the log was simulated."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """All models on one split of one log."""
+
+    log: str
+    split: str
+    rows: dict[str, list[Json]]  # by model: the result of each seed
+
+    @property
+    def title(self) -> str:
+        """The split in words."""
+        return f"{self.log}, split {'at random' if self.split == 'random' else 'by time'}"
+
+    @property
+    def has_worth(self) -> bool:
+        """Whether the true values are known."""
+        return any("worth" in results[0] for results in self.rows.values())
+
+    def values(self, name: str, metric: str) -> list[float]:
+        """A metric of a model, one value for each seed; empty where it was not measured."""
+        kind = "worth" if metric in WORTH else "rerank"
+        return [float(result[kind][metric]["mean"]) for result in self.rows[name] if kind in result]
+
+    def mean(self, name: str, metric: str) -> Interval:
+        """The mean over seeds."""
+        return over_seeds(self.values(name, metric))
+
+
+def parts(results: Sequence[tuple[Table1Cell, Json]]) -> list[Part]:
+    """One entry for each split of each log, models in the order of the table."""
+    ordered = sorted(results, key=lambda pair: pair[0].seed)
+    found = []
+    for log, split in dict.fromkeys((cell.log, cell.split) for cell, _ in results):
+        rows: dict[str, list[Json]] = {}
+        for cell, result in ordered:
+            if (cell.log, cell.split) == (log, split):
+                for name, values in result.items():
+                    rows.setdefault(name, []).append(values)
+        found.append(Part(log, split, rows))
+    return found

@@ -1,0 +1,154 @@
+"""The item-to-item baseline: what was clicked in the same sessions as the clicks so far."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from irecgan.data.batch import SessionBatch, Sessions, offsets, ranges
+from irecgan.policies.popularity import Popularity, Remembered
+
+NEIGHBOURS = 100
+"""Items kept for each item: the most related ones."""
+LONGEST = 100
+"""Clicks of a session that are counted, the first ones: pairs grow with the square."""
+_BLOCK = 10_000_000  # pairs counted at once
+_TIE = 1e-9  # weight of popularity, which so decides only between items that are equally related
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """How items are related, as a sparse matrix by rows: for each of n items those most related to it."""
+
+    start: Tensor  # (n + 2,) int64: entries of item i are start[i] .. start[i + 1]; item n, the unknown, has none
+    item: Tensor  # (E,) int64, rising within a row
+    weight: Tensor  # (E,) float32, in (0, 1]
+
+    @property
+    def catalogue_size(self) -> int:
+        """The number of items n."""
+        return len(self.start) - 2
+
+    def rows(self, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The neighbours of ``items`` (B,): place in ``items``, neighbour and weight of each. Three of (E',)"""
+        counts = self.start.diff()[items]
+        entry = ranges(self.start[items], counts)
+        return torch.arange(len(items)).repeat_interleave(counts), self.item[entry], self.weight[entry]
+
+    def between(self, items: Tensor, others: Tensor) -> Tensor:
+        """How ``others`` are related to ``items``: 0 if they are no neighbours. Any shapes that fit together."""
+        if not len(self.item):
+            return torch.zeros(torch.broadcast_shapes(items.shape, others.shape))
+        wanted = items * (self.catalogue_size + 1) + others
+        entry = torch.searchsorted(self._keys, wanted).clamp(max=len(self._keys) - 1)
+        return torch.where(self._keys[entry] == wanted, self.weight[entry], 0.0)
+
+    @cached_property
+    def _keys(self) -> Tensor:
+        row = torch.arange(len(self.start) - 1).repeat_interleave(self.start.diff())
+        return row * (self.catalogue_size + 1) + self.item  # (E,) rising
+
+
+def co_clicks(sessions: Sessions, most: int = NEIGHBOURS) -> Neighbours:
+    """The cosine of items as sets of the sessions in which they were clicked, for the ``most`` related of each.
+
+    The weight of items i and j is the number of sessions with a click on both over the root of the product
+    of the numbers with a click on each (Sarwar et al., 2001, "Item-based collaborative filtering
+    recommendation algorithms"; Linden, Smith and York, 2003, "Amazon.com recommendations"). An item is
+    related to itself by the sessions that click it twice. Equal weights: the smaller item is kept.
+    """
+    n = sessions.catalogue_size
+    session, item, times = _clicked_items(sessions)
+    clicked = torch.bincount(item, minlength=n)  # (n,) sessions
+    pair, count = _merged(list(_pairs(session, item, times, n)))
+    row, other = pair // n, pair % n
+    weight = (count / (clicked[row].double() * clicked[other]).sqrt()).float()
+    best = weight.argsort(descending=True, stable=True)
+    best = best[row[best].argsort(stable=True)]  # by item, and then by weight
+    sizes = torch.bincount(row, minlength=n + 1)
+    place = ranges(torch.zeros_like(sizes), sizes)
+    kept = best[place < most].sort().values
+    return Neighbours(offsets(torch.bincount(row[kept], minlength=n + 1)), other[kept], weight[kept])
+
+
+def _clicked_items(sessions: Sessions) -> tuple[Tensor, Tensor, Tensor]:
+    """The different items clicked in each session: session, item and number of clicks. Three of (U,)"""
+    steps = sessions.steps
+    owner = torch.arange(len(sessions)).repeat_interleave(steps)
+    counted = (sessions.click < sessions.catalogue_size) & (ranges(torch.zeros_like(steps), steps) < LONGEST)
+    key = owner[counted] * sessions.catalogue_size + sessions.click[counted]
+    unique, times = key.unique(return_counts=True)
+    return unique // sessions.catalogue_size, unique % sessions.catalogue_size, times
+
+
+def _pairs(session: Tensor, item: Tensor, times: Tensor, n: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pairs of items clicked in one session as numbers i * n + j, and in how many sessions; block by block."""
+    per_session = torch.bincount(session)
+    first, size = offsets(per_session)[session], per_session[session]  # (U,) where an item's partners are
+    blocks = torch.bincount((size.cumsum(0) - 1) // _BLOCK).tolist() if len(size) else []
+    for entries in torch.arange(len(item)).split(blocks):
+        one = entries.repeat_interleave(size[entries])
+        other = ranges(first[entries], size[entries])
+        counted = (one != other) | (times[one] > 1)
+        yield (item[one] * n + item[other])[counted].unique(return_counts=True)
+
+
+def _merged(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The numbers of all parts, each once and rising, with the sum of their counts."""
+    nothing = torch.empty(0, dtype=torch.int64)
+    keys, counts = (torch.cat([nothing, *(part[i] for part in parts)]) for i in (0, 1))
+    unique, inverse = keys.unique(return_inverse=True)
+    return unique, torch.zeros_like(unique).index_add(0, inverse, counts)
+
+
+class CoClick:
+    """Ranks items by sum_i decay^(clicks since) cos(c_i, j) over the clicks c_i so far.
+
+    That later clicks say more is as in the rules and neighbours of sessions of Ludewig and Jannach (2018,
+    "Evaluation of session-based recommendation algorithms").
+
+    Items that are equally related, such as all those that are no neighbour of any click and all at t = 0,
+    rank by popularity.
+
+    Args:
+        neighbours: from `co_clicks`.
+        counts: (2, n) popularity, from `return_weighted_counts`.
+        decay: what a click weighs when another follows it, in [0, 1].
+
+    """
+
+    def __init__(self, neighbours: Neighbours, counts: Tensor, decay: float = 0.8) -> None:
+        self.neighbours = neighbours
+        self.decay = decay
+        largest = counts.abs().max().clamp(min=torch.finfo(counts.dtype).tiny)
+        self.popularity = Popularity(_TIE * counts.double() / largest)
+
+    @property
+    def catalogue_size(self) -> int:
+        """The number of items n."""
+        return self.neighbours.catalogue_size
+
+    def start(self, sessions: int) -> Remembered:
+        """Nothing was clicked: the memory (B, n) is how items are related to the clicks."""
+        return Remembered(self.popularity.start(sessions), torch.zeros(sessions, self.catalogue_size))
+
+    def scores(self, state: Remembered) -> Tensor:
+        """Scores of all items. (B, n) float64"""
+        return state.memory + self.popularity.scores(state.begun)
+
+    def advance(self, state: Remembered, click: Tensor) -> Remembered:
+        """The state after ``click`` (B,); an unknown item is related to none."""
+        row, item, weight = self.neighbours.rows(click)
+        faded = self.decay * state.memory
+        related = faded.index_put((row, item), faded[row, item] + weight)
+        return Remembered(self.popularity.advance(state.begun, click), related)
+
+    def score_slates(self, batch: SessionBatch) -> Tensor:
+        """Scores of the items shown at the M real steps. (M, K) float64; 0 where nothing is shown"""
+        related = torch.zeros(batch.slate.shape)  # (B, T, K)
+        for lag in range(batch.slate.shape[1] - 1, 0, -1):  # oldest first, as `advance` sums them
+            click = batch.click[:, :-lag, None]
+            related[:, lag:] = self.decay * related[:, lag:] + self.neighbours.between(click, batch.slate[:, lag:])
+        return related[batch.real] + self.popularity.score_slates(batch)

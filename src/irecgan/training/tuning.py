@@ -1,0 +1,78 @@
+"""One training with several settings: the one of the lowest held-out loss is kept."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+from irecgan.files import atomic_directory, write_json
+from irecgan.runs.trained import TrainedPolicy, load_policy
+from irecgan.training.config import TrainingConfig
+from irecgan.training.metrics import best_losses
+from irecgan.training.recipes import find_recipe
+from irecgan.training.train import train
+
+TUNING = "tuning.json"
+"""What was tried for a run."""
+
+AGENT_RATES: tuple[dict[str, Any], ...] = tuple({"agent_learning_rate": rate} for rate in (1e-4, 3e-4, 1e-3, 3e-3))
+"""Candidates that matter most for an agent."""
+
+_JUDGING = ("gamma", "lambda_r", "lambda_p", "stop", "validation_share")
+
+
+def train_best(
+    log: SessionLog | Path | str,
+    *,
+    out: Path | str,
+    recipe: str,
+    candidates: Sequence[Mapping[str, Any]] = AGENT_RATES,
+    validation: SessionLog | Path | str | None = None,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+) -> TrainedPolicy:
+    """Train with each of ``candidates`` and keep the run whose last phase has the lowest held-out loss in ``out``.
+
+    What was tried, with the loss of each, is written to ``tuning.json`` in the run. Equal losses: the
+    earlier candidate. All candidates have one seed, so the same call keeps the same weights. A tuning that is
+    interrupted leaves nothing.
+
+    Args:
+        log: a session log, or its file.
+        out: the run directory to make.
+        recipe: a name of `irecgan.training.recipes.RECIPES`.
+        candidates: keys of `TrainingConfig` that differ from ``settings``.
+        validation: sessions to judge by; by default the same share of ``log`` is held out for all.
+        seed: of all that is random.
+        settings: common to all candidates.
+
+    Raises:
+        UserError: as `train`, or there is no candidate, or one changes what the held-out loss means.
+
+    """
+    find_recipe(recipe)
+    if not candidates:
+        raise UserError("candidates: found none, expected at least one")
+    configs = [TrainingConfig.checked({**(settings or {}), **candidate}) for candidate in candidates]
+    for key in _JUDGING:
+        found = {getattr(config, key) for config in configs}
+        if len(found) > 1:
+            raise UserError(
+                f"candidates: found {key} of {sorted(found)}, expected one: it is part of the held-out loss"
+            )
+    learn = log if isinstance(log, SessionLog) else SessionLog.read(log)
+    with atomic_directory(Path(out)) as directory:
+        trials = [directory / str(i) for i in range(len(configs))]
+        for trial, config in zip(trials, configs, strict=True):
+            train(learn, out=trial, recipe=recipe, validation=validation, seed=seed, settings=config)
+        losses = [list(best_losses(trial).values())[-1] for trial in trials]
+        kept = losses.index(min(losses))
+        for path in trials[kept].iterdir():
+            path.rename(directory / path.name)
+        for trial in trials:
+            shutil.rmtree(trial)
+        tried = [{"settings": dict(c), "validation": loss} for c, loss in zip(candidates, losses, strict=True)]
+        write_json(directory / TUNING, {"tried": tried, "kept": kept})
+    return load_policy(out)

@@ -1,0 +1,67 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from irecgan.cli import main
+
+SMALL = ["--seeds", "2", "--set", "rounds=2", "--set", "sessions=30", "--set", "evaluation_sessions=50"]
+
+
+def test_an_interrupted_experiment_goes_on_to_the_same_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def argv(name: str) -> list[str]:
+        return ["reproduce", "figure3", "--out", str(tmp_path / name), "--workers", "1", *SMALL]
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "irecgan", *argv("killed")], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    cells = tmp_path / "killed" / "cells"
+    while not list(cells.glob("[!.]*.json")) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130, stderr
+    assert stderr.splitlines() == ["error: interrupted"]
+    done = {path.name for path in cells.glob("[!.]*.json")}
+    assert 0 < len(done) < 10
+    assert main(argv("killed")) == 0
+    assert main([*argv("whole"), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    one, other = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("killed", "whole"))
+    assert one == other
+    assert printed == {**other, "report": str(tmp_path / "whole" / "report.html")}
+    assert (tmp_path / "whole" / "report.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["figure4"], "experiment 'figure4': no such experiment; expected one of figure2, figure3, table1"),
+        (["figure2", "--preset", "huge"], "--preset huge: no such preset; expected one of quick, paper"),
+        (["figure2", "--models", "lstm,gan"], "setting models.1: found 'gan'"),
+        (["figure2", "--models", ""], "setting models.0: found ''"),
+        (["figure3", "--models", "lstm"], "setting models: this experiment has none such; expected one of laws"),
+        (["figure2", "--seeds", "0"], "setting seeds: found 0"),
+        (["figure2", "--log", "anywhere"], "setting logs: this experiment has none such"),
+        (["table1", "--log", "nowhere"], "nowhere: not a prepared log; expected a directory that"),
+        (["table1", "--set", 'splits=["weekday"]'], "setting splits.0: found 'weekday'"),
+        (["figure3", "--set", "rounds"], "--set rounds: expected key=value"),
+        (["figure3", "--workers", "0"], "--workers: found 0, expected at least 1"),
+    ],
+)
+def test_wrong_calls_are_one_line_and_leave_nothing(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["reproduce", *options, "--out", str(out)]) == 2
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("error: ")
+    assert len(stderr.splitlines()) == 1
+    assert message in stderr
+    assert not out.exists()
