@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from irecgan.cli import main
+from irecgan.data.filters import SessionLength
 from irecgan.data.prepare import prepare
 from irecgan.data.sources.cikm import read_cikm
 from irecgan.data.validation import validated
@@ -88,15 +90,41 @@ def test_a_missing_file_is_named(cup: Path) -> None:
         read_cikm([cup / "train-clicks.csv"], Streams(0))
 
 
-def test_the_papers_filters_are_applied_unless_others_are_given(tmp_path: Path) -> None:
-    cup = tmp_path / "cup"
-    cup.mkdir()
-    head = QUERIES.splitlines()[0]
-    rows = [f"{q};{q};{q};100;3;2016-05-09;;0;11,12;FALSE" for q in range(20)]
-    clicks = [f"{q};{150 + n};1{1 + n}" for q in range(20) for n in range(1 if q < 8 else 2)]
-    (cup / "train-queries.csv").write_text("\n".join([head, *rows]) + "\n")
-    (cup / "train-clicks.csv").write_text("\n".join(["queryId;timeframe;itemId", *clicks]) + "\n")
-    (cup / "train-purchases.csv").write_text(PURCHASES.splitlines()[0] + "\n")
+def raw_cup(folder: Path) -> Path:
+    """80 sessions on a list of two items: 8 of one click, 72 of two, of which one is bought after."""
+    folder.mkdir()
+    rows = [f"{q};{q};{q};100;3;2016-05-09;;0;11,12;FALSE" for q in range(80)]
+    clicks = [f"{q};{150 + n};1{1 + n}" for q in range(80) for n in range(1 if q < 8 else 2)]
+    (folder / "train-queries.csv").write_text("\n".join([QUERIES.splitlines()[0], *rows]) + "\n")
+    (folder / "train-clicks.csv").write_text("\n".join(["queryId;timeframe;itemId", *clicks]) + "\n")
+    (folder / "train-purchases.csv").write_text(f"{PURCHASES.splitlines()[0]}\n40;40;900;2016-05-09;1;12\n")
+    return folder
+
+
+def test_the_papers_filters_and_shares_are_taken_unless_others_are_given(tmp_path: Path) -> None:
+    cup = raw_cup(tmp_path / "cup")
     report = prepare("cikm2016", [cup], tmp_path / "out", split="user")
     assert [record.name for record in report.records][2:] == ["top-items", "session-length"]
-    assert sum(part.sessions for part in report.parts.values()) == 12
+    assert [part.sessions for part in report.parts.values()] == [68, 2, 2]
+    assert sum(part.rewarded for part in report.parts.values()) == 1
+    other = prepare("cikm2016", [cup], tmp_path / "other", filters=[SessionLength(1)], shares=(0.8, 0.1, 0.1))
+    assert [part.sessions for part in other.parts.values()] == [64, 8, 8]
+
+
+def test_counts_are_printed_beside_the_papers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["prepare", "cikm2016", str(raw_cup(tmp_path / "cup")), "--out", str(tmp_path / "out")]
+    assert main(argv) == 0
+    printed = capsys.readouterr().out
+    train = next(line.split() for line in printed.splitlines() if line.startswith("train"))
+    assert train[:5] == ["train", "68", "136", "136", "2"]
+    assert train[-3:] == ["65284", "2.81", "2.31%"]
+    assert "* in Bai, Guan and Wang (2019), section 7.2" in printed
+
+
+def test_wrong_shares_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for shares in ("1,2", "a,b,c", "1,0,1", "1,inf,1"):
+        out = tmp_path / "out"
+        argv = ["prepare", "cikm2016", str(tmp_path), "--out", str(out), "--shares", shares]
+        assert main(argv) == 2
+        assert capsys.readouterr().err.startswith(f"error: --shares: found '{shares}'")
+        assert not out.exists()

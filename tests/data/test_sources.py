@@ -27,7 +27,7 @@ u2,s2,12,1,clickout item,8,AU,Perth, Australia,mobile,a|b,8|9,1|2
 
 
 def read(source: str, *paths: Path, seed: int = 0) -> Raw:
-    return SOURCES[source](paths, Streams(seed))
+    return SOURCES[source].read(paths, Streams(seed))
 
 
 def write(path: Path, text: str) -> Path:

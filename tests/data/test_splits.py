@@ -71,5 +71,12 @@ def test_what_a_split_needs_is_named() -> None:
         split_log(log_of(20, user_id=list(range(40))), "user", Streams(0))
     with pytest.raises(UserError, match="column user_id: found an empty value"):
         split_log(log_of(20, user_id=[None] * 40), "user", Streams(0))
-    with pytest.raises(UserError, match="at least 6"):
+    with pytest.raises(UserError, match="has 5 session_id values after filtering; expected at least 6 to split"):
         split_log(log_of(5), "random", Streams(0))
+    with pytest.raises(UserError, match="expected at least 21 to split"):
+        split_log(log_of(20), "random", Streams(0), (0.95, 0.025, 0.025))
+
+
+def test_parts_follow_their_shares() -> None:
+    parts = split_log(log_of(200), "random", Streams(0), (6.0, 1.0, 3.0))
+    assert [part.sessions for part in parts.values()] == [120, 20, 60]

@@ -4,18 +4,18 @@ import argparse
 from pathlib import Path
 
 from irecgan.commands.interface import Output
-from irecgan.data.filters import Filter, NeverClicked, SessionLength, TopItems
+from irecgan.data.filters import Counts, Filter, NeverClicked, SessionLength, TopItems
 from irecgan.data.prepare import Preparation, prepare
 from irecgan.data.sources.registry import SOURCES
-from irecgan.data.splits import SPLITS
+from irecgan.data.splits import SPLITS, Shares
 from irecgan.errors import UserError
 from irecgan.tables import aligned
 
-HELP = """Read raw logs, validate, filter and split them. Writes train, validation and test parts of 80, 10
-and 10 % of the sessions, the items, and prepare.json, in which every row read is accounted for. Filters are
-applied in the order of the options below; clicks outside their slate and repeats in a slate are always
-filtered. Without such an option cikm2016 is filtered as in the paper: the 40,000 most clicked items, sessions of
-2 to 40 clicks."""
+HELP = """Read raw logs, validate, filter and split them. Writes train, validation and test parts, the items, and
+prepare.json, in which every row read is accounted for. Filters are applied in the order of the options below;
+clicks outside their slate and repeats in a slate are always filtered. Without such an option cikm2016 is filtered
+as in the paper: the 40,000 most clicked items, sessions of 2 to 40 clicks; its counts are printed beside the
+paper's."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("paths", type=Path, nargs="+", metavar="PATH", help="files, or directories where the format has them")
     add("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
     add("--split", default="random", metavar="|".join(SPLITS), help="how sessions become parts (default: random)")
+    add("--shares", metavar="A,B,C", help="of sessions in the parts (default: 0.8,0.1,0.1; cikm2016: the paper's)")
     add("--top-items", type=int, metavar="N", help="keep the N most clicked items")
     add("--drop-never-clicked", action="store_true", help="drop items that nobody clicked from the slates")
     add("--min-clicks", type=int, metavar="N", help="drop sessions of fewer clicks")
@@ -34,8 +35,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Output:
     """Prepare, and say what was read, kept and dropped."""
-    report = prepare(args.source, args.paths, args.out, split=args.split, seed=args.seed, filters=_filters(args))
+    report = prepare(
+        args.source,
+        args.paths,
+        args.out,
+        split=args.split,
+        seed=args.seed,
+        filters=_filters(args),
+        shares=None if args.shares is None else _shares(args.shares),
+    )
     return Output(f"{args.out}\n{_text(report)}", {"out": str(args.out), **report.to_json()})
+
+
+def _shares(text: str) -> Shares:
+    try:
+        train, validation, test = map(float, text.split(","))
+    except ValueError:
+        train = validation = test = 0.0
+    if not all(0 < share < float("inf") for share in (train, validation, test)):
+        raise UserError(f"--shares: found {text!r}, expected three positive numbers with commas between them")
+    return train, validation, test
 
 
 def _filters(args: argparse.Namespace) -> list[Filter]:
@@ -64,6 +83,20 @@ def _text(report: Preparation) -> str:
             )
         ]
         lines.append(f"filter {record.name}: dropped {', '.join(dropped)} ({record.reason})")
-    rows = [["part", "sessions", "steps", "clicks", "items"]]
-    rows += [[n, *map(str, (c.sessions, c.steps, c.clicks, c.items))] for n, c in report.parts.items()]
-    return "\n".join([*lines, aligned(rows), f"split: {report.split}; items in the train part: {report.catalogue}"])
+    lines += [_parts(report), f"split: {report.split}; items in the train part: {report.catalogue}"]
+    return "\n".join(lines)
+
+
+def _parts(report: Preparation) -> str:
+    heads = ["part", "sessions", "steps", "clicks", "items", "clicks a session", "rewarded"]
+    rows = [[n, *map(str, (c.sessions, c.steps, c.clicks, c.items)), *_means(c)] for n, c in report.parts.items()]
+    published = SOURCES[report.source].published
+    if published is None:
+        return aligned([heads, *rows])
+    told = zip(rows, published.sessions, published.clicks, published.rewarded, strict=True)
+    beside = [[*row, str(sessions), f"{clicks:.2f}", f"{share:.2%}"] for row, sessions, clicks, share in told]
+    return f"{aligned([[*heads, 'sessions*', 'clicks*', 'rewarded*'], *beside])}\n* in {published.source}"
+
+
+def _means(counts: Counts) -> tuple[str, str]:
+    return f"{counts.clicks / counts.sessions:.2f}", f"{counts.rewarded / max(1, counts.clicks):.2%}"

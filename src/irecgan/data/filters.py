@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, SESSION, SLATE
+from irecgan.data.columns import CLICK, REWARD, SESSION, SLATE
 from irecgan.errors import UserError
 
 
@@ -17,6 +17,7 @@ class Counts:
     sessions: int
     steps: int
     clicks: int
+    rewarded: int  # clicks with a reward other than 0
     shown: int  # entries of all slates
     items: int  # distinct items shown
 
@@ -24,7 +25,8 @@ class Counts:
     def of(cls, frame: pl.DataFrame) -> "Counts":
         """The extent of a frame with the columns of a session log."""
         items = frame[SLATE].explode().drop_nulls()
-        return cls(frame[SESSION].n_unique(), len(frame), frame[CLICK].count(), len(items), items.n_unique())
+        rewarded = int((frame[REWARD] != 0).sum()) if REWARD in frame.columns else 0
+        return cls(frame[SESSION].n_unique(), len(frame), frame[CLICK].count(), rewarded, len(items), items.n_unique())
 
 
 @dataclass(frozen=True)

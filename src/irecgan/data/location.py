@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from irecgan.data.splits import SHARES, Shares
 from irecgan.errors import UserError
+from irecgan.files import read_json
 
 REPORT = "prepare.json"
 
@@ -15,6 +17,17 @@ class Prepared:
     train: Path
     validation: Path
     test: Path
+
+
+def prepared_shares(path: Path) -> Shares:
+    """The shares of the parts of a prepared directory; the usual ones where its report is of an older version."""
+    report = read_json(path / REPORT)
+    shares = report.get("shares", SHARES) if isinstance(report, dict) else None
+    match shares:
+        case [float() | int(), float() | int(), float() | int()]:
+            train, validation, test = shares
+            return train, validation, test
+    raise UserError(f"{path / REPORT}: shares: found {shares!r}; expected three numbers")
 
 
 def find_prepared(path: Path) -> Prepared | None:

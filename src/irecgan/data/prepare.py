@@ -10,8 +10,8 @@ from irecgan.data.filters import ClickOutsideSlate, Counts, Filter, Record, Repe
 from irecgan.data.location import REPORT
 from irecgan.data.log import SessionLog
 from irecgan.data.sources.interface import Raw
-from irecgan.data.sources.registry import FILTERS, SOURCES
-from irecgan.data.splits import SPLITS, split_log
+from irecgan.data.sources.registry import SOURCES
+from irecgan.data.splits import SPLITS, Shares, split_log
 from irecgan.data.validation import validated
 from irecgan.errors import UserError
 from irecgan.files import atomic_directory, refuse_existing, write_json
@@ -25,6 +25,7 @@ class Preparation:
     source: str
     files: tuple[str, ...]
     split: str
+    shares: Shares
     seed: int
     raw: Raw
     records: tuple[Record, ...]
@@ -37,6 +38,7 @@ class Preparation:
             "source": self.source,
             "files": list(self.files),
             "split": self.split,
+            "shares": list(self.shares),
             "seed": self.seed,
             "rows": {"read": self.raw.rows, "steps": len(self.raw.frame), "left_out": self.raw.left_out},
             "filters": [record.to_json() for record in self.records],
@@ -53,12 +55,14 @@ def prepare(
     split: str = "random",
     seed: int = 0,
     filters: Sequence[Filter] = (),
+    shares: Shares | None = None,
 ) -> Preparation:
     """Read, validate, filter and split a log into the new directory ``out``.
 
     Writes ``train.parquet``, ``validation.parquet``, ``test.parquet``, ``items.parquet`` (the items shown in
     the train part) and ``prepare.json``. Repeats in slates and clicks outside them are always filtered;
-    ``filters`` come after; without any, those that belong to the source (`registry.FILTERS`).
+    ``filters`` come after. Without any, and without ``shares`` of the parts, those of the source are taken
+    (`registry.SOURCES`).
 
     Raises:
         UserError: an unknown source or split, unreadable files, a broken rule, or nothing left.
@@ -70,19 +74,22 @@ def prepare(
         raise UserError(f"--split {split}: no such split; expected one of {', '.join(SPLITS)}")
     refuse_existing(out)
     streams, name = Streams(seed), str(paths[0])
-    raw = SOURCES[source](paths, streams.child("source"))
+    form = SOURCES[source]
+    parts_of = shares or form.shares
+    raw = form.read(paths, streams.child("source"))
     if raw.frame.is_empty():
         raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
-    rules: tuple[Filter, ...] = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or FILTERS.get(source, ())))
+    rules: tuple[Filter, ...] = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or form.filters))
     frame, records = apply_filters(validated(raw.frame, name, mendable=True), rules)
     if frame.is_empty():
         raise UserError(f"{name}: no row is left after filtering; read {len(raw.frame)} steps")
-    parts = split_log(SessionLog.from_frame(frame, name), split, streams)
+    parts = split_log(SessionLog.from_frame(frame, name), split, streams, parts_of)
     catalogue = Catalogue.from_log(parts["train"])
     report = Preparation(
         source=source,
         files=tuple(path.name for path in paths),
         split=split,
+        shares=parts_of,
         seed=seed,
         raw=raw,
         records=tuple(records),

@@ -1,5 +1,6 @@
-"""Splits of a session log into train, validation and test parts: 80, 10 and 10 % of the sessions."""
+"""Splits of a session log into train, validation and test parts."""
 
+import itertools
 from collections.abc import Callable
 
 import polars as pl
@@ -10,14 +11,16 @@ from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
 PARTS = ("train", "validation", "test")
-_CUTS = (0.8, 0.9)
+Shares = tuple[float, float, float]
+"""Of the sessions (or users) that become each part."""
+SHARES: Shares = (0.8, 0.1, 0.1)
 
 Split = Callable[[SessionLog, Streams], pl.Series]
 """The values of SESSION or USER in the order in which they are cut into parts."""
 
 
-def split_log(log: SessionLog, kind: str, streams: Streams) -> dict[str, SessionLog]:
-    """The parts of ``log`` by the names of PARTS.
+def split_log(log: SessionLog, kind: str, streams: Streams, shares: Shares = SHARES) -> dict[str, SessionLog]:
+    """The parts of ``log`` by the names of PARTS, in proportion to ``shares``.
 
     ``random``: sessions shuffled. ``time``: by the time of a session's last event, the latest are the
     test part; ties in the order of the log. ``user``: users shuffled, all sessions of one in one part.
@@ -25,14 +28,26 @@ def split_log(log: SessionLog, kind: str, streams: Streams) -> dict[str, Session
     """
     column = USER if kind == "user" else SESSION
     order = SPLITS[kind](log, streams)
-    first, second = (int(cut * len(order)) for cut in _CUTS)
-    bounds = ((0, first), (first, second), (second, len(order)))
-    if any(start == end for start, end in bounds):
-        raise UserError(f"{log.name}: has {len(order)} {column} values after filtering; expected at least 6 to split")
+    bounds = _bounds(len(order), shares)
+    if not _all_filled(bounds):
+        least = next(n for n in itertools.count(3) if _all_filled(_bounds(n, shares)))
+        raise UserError(
+            f"{log.name}: has {len(order)} {column} values after filtering; expected at least {least} to split"
+        )
     return {
         part: SessionLog(log.frame.filter(pl.col(column).is_in(order[start:end].implode())), f"{log.name} ({part})")
         for part, (start, end) in zip(PARTS, bounds, strict=True)
     }
+
+
+def _bounds(count: int, shares: Shares) -> tuple[tuple[int, int], ...]:
+    """Where each part of ``count`` begins and ends."""
+    first, second = (int(cut * count) for cut in (shares[0] / sum(shares), 1 - shares[2] / sum(shares)))
+    return (0, first), (first, second), (second, count)
+
+
+def _all_filled(bounds: tuple[tuple[int, int], ...]) -> bool:
+    return all(start < end for start, end in bounds)
 
 
 def _random(log: SessionLog, streams: Streams) -> pl.Series:

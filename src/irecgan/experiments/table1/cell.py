@@ -10,9 +10,9 @@ import polars as pl
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.filters import SessionLength, apply_filters
-from irecgan.data.location import find_prepared
+from irecgan.data.location import find_prepared, prepared_shares
 from irecgan.data.log import SessionLog
-from irecgan.data.splits import split_log
+from irecgan.data.splits import SHARES, Shares, split_log
 from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.offline import Scorer, rerank
 from irecgan.evaluation.references import shop_orders
@@ -39,8 +39,8 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
     seed are paired.
     """
     streams = Streams(cell.seed).child("table1")
-    world, log = _source(settings, cell, streams)
-    parts = split_log(log, cell.split, streams)
+    world, log, shares = _source(settings, cell, streams)
+    parts = split_log(log, cell.split, streams, shares)
     catalogue = Catalogue.from_log(parts["train"])
     scorers: Mapping[str, Scorer]
     orders: dict[str, Policy[Any]] = {}
@@ -79,16 +79,19 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
     return results
 
 
-def _source(settings: Table1Settings, cell: Table1Cell, streams: Streams) -> tuple[ShopWorld | None, SessionLog]:
-    """The whole log of a cell, and the world it came from where that is known."""
+def _source(
+    settings: Table1Settings, cell: Table1Cell, streams: Streams
+) -> tuple[ShopWorld | None, SessionLog, Shares]:
+    """The whole log of a cell, the world it came from where that is known, and the shares of its parts."""
     if cell.log != SHOP:
-        return None, _whole(locations(settings)[cell.log], cell.log)
+        directory = locations(settings)[cell.log]
+        return None, _whole(directory, cell.log), prepared_shares(directory)
     world = draw_shop(settings.shop.items, seed=cell.seed)
     log = simulated_log(
         PresentedOrder(), world, settings.shop.sessions, max_length=_LONGEST, streams=streams.child("log"), name=SHOP
     )
     frame, _ = apply_filters(log.frame, [SessionLength(2, 40)])
-    return world, SessionLog.from_frame(frame, SHOP)
+    return world, SessionLog.from_frame(frame, SHOP), SHARES
 
 
 def _whole(directory: Path, name: str) -> SessionLog:
