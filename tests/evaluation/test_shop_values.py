@@ -81,7 +81,7 @@ def test_its_json_has_the_promised_keys(run: Path, capsys: pytest.CaptureFixture
     argv = ["evaluate", str(run), "--world", str(tmp_path / "WORLD.json"), "--baselines", "--sessions", "300"]
     assert main([*argv, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {"mine", "oracle", "logged_order", "popularity", "random"} == found["runs"].keys()
+    assert {"mine", "oracle", "logged_order", "popularity", "last_first", "co_click", "random"} == found["runs"].keys()
     for fields in found["runs"].values():
         for key in ("cumulative_reward", "clicks"):
             assert fields[key]["low"] <= fields[key]["mean"] <= fields[key]["high"]

@@ -99,7 +99,7 @@ def _refuse_ragged(path: Path) -> None:
     """
     whole: dict[str, Any] = {"separator": "\x1f", "quote_char": None, "truncate_ragged_lines": True}
     lines = pl.read_csv(path, has_header=False, infer_schema=False, **whole).to_series().drop_nulls()
-    if (lines.str.count_matches('"', literal=True) % 2 == 1).any():
+    if lines.is_empty() or (lines.str.count_matches('"', literal=True) % 2 == 1).any():
         return
     fields = lines.str.count_matches(",", literal=True) + 1
     wrong = (fields != fields[0]) & ~lines.str.contains('"', literal=True) & ('"' not in lines[0])
