@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXPERIMENTS := figure2 figure3 table1 bias
 
-.PHONY: test check demo clean
+.PHONY: test check demo reports clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python >= 3.11 is needed")'
@@ -17,6 +18,10 @@ test: $(VENV)/.installed
 demo: $(VENV)/.installed
 	rm -rf demo-output
 	$(BIN)/irecgan demo --out demo-output
+
+reports: $(VENV)/.installed
+	for name in $(EXPERIMENTS); do $(BIN)/irecgan reproduce $$name --out build/$$name || exit; done
+	$(BIN)/python benchmarks/publish_reports.py build docs/reports $(EXPERIMENTS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check

@@ -17,6 +17,11 @@ QUICKER = {
     "train": SETTINGS,
     "evaluate": ["--sessions", "100"],
 }
+EXPERIMENTS = {
+    "figure2": ["--set", 'blocks=[{"law":"softmax","logs":["mix"],"sizes":[40]}]', "--models", "pg"],
+    "figure3": ["--set", "rounds=1", "--set", "sessions=20"],
+    "table1": ["--set", 'shop={"items":300,"sessions":400,"evaluation_sessions":50}', "--models", "pg"],
+}
 QUICKER_SHOP = ["--items", "250", "--sessions", "300"]
 
 
@@ -28,6 +33,8 @@ def test_its_commands_run_one_after_the_other(
     for command in COMMANDS:
         _, name, *rest = shlex.split(command)
         quicker = QUICKER_SHOP if "shop" in rest else QUICKER.get(name, [])
+        if name == "reproduce":
+            quicker = [*EXPERIMENTS[rest[0]], "--seeds", "1", "--workers", "1"]
         assert main([name, *rest, *quicker]) == 0, command
         assert capsys.readouterr().out.strip()
 

@@ -46,11 +46,7 @@ _LAWS = ("softmax", "dirichlet:0.02")
 
 PRESETS = {
     "quick": Figure2Settings(
-        blocks=(
-            *(Block(law=law, logs=_LOGS, sizes=(200,)) for law in _LAWS),
-            Block(law="softmax", logs=("mix",), sizes=(1_000,)),
-        ),
-        evaluation_sessions=8_000,
+        blocks=tuple(Block(law=law, logs=_LOGS, sizes=(200,)) for law in _LAWS), evaluation_sessions=8_000
     ),
     "paper": Figure2Settings(
         blocks=tuple(Block(law=law, logs=_LOGS, sizes=(200, 1_000, 10_000)) for law in _LAWS), preset="paper"
