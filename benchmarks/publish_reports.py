@@ -17,9 +17,9 @@ from irecgan.files import write_text
 
 INTRODUCTION = """# Reports of the experiments
 
-Made by `make reports`: `irecgan reproduce NAME --preset quick` for each. They are small, and say so; a claim that is *not
-decided* here may be decided by `--preset paper`. A comparison is a paired t test over seeds with Holm's correction over its claim.
-Each `report.html` is one file with all plots and tables: download it and open it in a browser.
+Made by `make reports`: `irecgan reproduce NAME --preset quick` for each. They are small, and say so; a claim that is
+*not decided* here may be decided by `--preset paper`. A comparison is a paired t test over seeds with Holm's
+correction over its claim. Each `report.html` is one file with all plots and tables: download it and open it in a browser.
 """
 
 
