@@ -119,13 +119,13 @@ class TestSharedData:
     def test_trivago_rio_by_time(self, tmp_path: Path) -> None:
         path = SHARED / "trivago_rio" / "interaction_dataset.csv"
         report = prepare("trivago2019", [path], tmp_path / "out", split="time")
-        assert report.raw.rows == 12_109
-        assert report.raw.left_out["not a clickout"] == 2_987
+        assert report.rows == 12_109
+        assert report.left_out["not a clickout"] == 2_987
         assert sum(record.before.steps - record.after.steps for record in report.records) == 8
         assert (report.parts["test"].sessions, report.parts["test"].steps) == (440, 921)
 
     def test_bigdatacup(self, tmp_path: Path) -> None:
         report = prepare("bigdatacup2021", [SHARED / "bigdatacup2021"], tmp_path / "out")
-        assert report.raw.rows == 10_000
+        assert report.rows == 10_000
         assert sum(part.sessions for part in report.parts.values()) == 10_000
         assert sum(part.clicks for part in report.parts.values()) == 53_562

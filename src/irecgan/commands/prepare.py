@@ -71,8 +71,8 @@ def _filters(args: argparse.Namespace) -> list[Filter]:
 
 
 def _text(report: Preparation) -> str:
-    lines = [f"read: {report.raw.rows} rows, {len(report.raw.frame)} of them steps"]
-    lines += [f"  left out: {count} rows, {reason}" for reason, count in report.raw.left_out.items() if count]
+    lines = [f"read: {report.rows} rows, {report.steps} of them steps"]
+    lines += [f"  left out: {count} rows, {reason}" for reason, count in report.left_out.items() if count]
     for record in report.records:
         dropped = [
             f"{before - after} {what}"

@@ -9,9 +9,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from irecgan.data.columns import ITEM, SLATE
+from irecgan.data.columns import ITEM
 from irecgan.data.log import SessionLog
 from irecgan.data.reading import read_frame, write_frame
+from irecgan.data.slices import items_shown
 from irecgan.errors import UserError
 
 ItemId = int | str
@@ -41,7 +42,7 @@ class Catalogue:
     @classmethod
     def from_log(cls, log: SessionLog) -> "Catalogue":
         """All items that were shown, in the order of their ids. Raises UserError when that is one item."""
-        items = log.frame[SLATE].explode().unique().sort().alias(ITEM)
+        items = items_shown(log.frame).alias(ITEM)
         if len(items) < 2:
             raise UserError(f"{log.name}: column slate: found only item {items[0]!r}; expected items to choose from")
         return cls(items)

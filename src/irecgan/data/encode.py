@@ -1,6 +1,7 @@
 """From a session log to encoded sessions."""
 
 import logging
+from collections.abc import Iterator
 
 import polars as pl
 import torch
@@ -10,6 +11,7 @@ from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, SESSION, SLATE
 from irecgan.data.log import SessionLog
+from irecgan.data.slices import ranks_in_slate, session_slices
 
 
 def encode(log: SessionLog, catalogue: Catalogue, *, final_slates: bool | None = None) -> Sessions:
@@ -23,12 +25,28 @@ def encode(log: SessionLog, catalogue: Catalogue, *, final_slates: bool | None =
     ``final_slates``: whether end steps keep their slates; by default when every session of the log has
     one. Otherwise none keeps it, so that a discriminator cannot tell sessions apart by that.
     """
+    return Sessions.concat(list(encoded_parts(log, catalogue, final_slates=final_slates)))
+
+
+def encoded_parts(log: SessionLog, catalogue: Catalogue, *, final_slates: bool | None = None) -> Iterator[Sessions]:
+    """The sessions of `encode`, some thousands at a time: what is made on the way never exists for all at once."""
     keep = log.ends_unclicked if final_slates is None else final_slates
-    frame = _with_end_steps(_without_skips(log), keep)
-    lengths = frame.group_by(SESSION, maintain_order=True).len()["len"]
+    skipped = int((log.frame[CLICK].is_null() & ~log.last_steps).sum())
+    if skipped:
+        logging.getLogger("irecgan").warning(
+            "%s: %d steps in mid-session without a click are left out", log.name, skipped
+        )
+    for part in session_slices(log.frame):
+        yield _encoded(part, catalogue, keep_slates=keep)
+
+
+def _encoded(part: pl.DataFrame, catalogue: Catalogue, *, keep_slates: bool) -> Sessions:
+    """Whole sessions as tensors."""
+    frame = _with_end_steps(_without_skips(part), keep_slates)
+    lengths = frame["session"].rle().struct.field("len")
     sizes = frame[SLATE].list.len()
     known = frame[CLICK].is_not_null()
-    items = catalogue.index(frame.filter(sizes > 0)[SLATE].explode())
+    items = catalogue.index(frame[SLATE].filter(sizes > 0).explode())
     return Sessions(
         step_start=_offsets(lengths),
         item_start=_offsets(sizes),
@@ -43,27 +61,23 @@ def encode(log: SessionLog, catalogue: Catalogue, *, final_slates: bool | None =
     )
 
 
-def _without_skips(log: SessionLog) -> pl.DataFrame:
-    frame = log.frame.select(
-        SESSION,
+def _without_skips(part: pl.DataFrame) -> pl.DataFrame:
+    session = pl.col(SESSION)
+    frame = part.select(
         SLATE,
         CLICK,
         REWARD,
-        (pl.col(PROPENSITY) if PROPENSITY in log.frame.columns else pl.lit(None)).alias(PROPENSITY),
-        _last_touched(log).alias(LAST_TOUCHED),
-        last=pl.int_range(pl.len()).over(SESSION) == pl.len().over(SESSION) - 1,
+        (pl.col(PROPENSITY) if PROPENSITY in part.columns else pl.lit(None)).alias(PROPENSITY),
+        _last_touched(part).alias(LAST_TOUCHED),
+        session=session.rle_id(),
+        last=(session != session.shift(-1)).fill_null(True),
     )
-    skipped = frame[CLICK].is_null() & ~frame["last"]
-    if skipped.any():
-        logging.getLogger("irecgan").warning(
-            "%s: %d steps in mid-session without a click are left out", log.name, skipped.sum()
-        )
-    return frame.filter(~skipped)
+    return frame.filter(pl.col(CLICK).is_not_null() | pl.col("last"))
 
 
-def _last_touched(log: SessionLog) -> pl.Expr:
+def _last_touched(part: pl.DataFrame) -> pl.Expr:
     """The item touched last before each step: by the log's own account, else the one clicked last."""
-    if LAST_TOUCHED in log.frame.columns:
+    if LAST_TOUCHED in part.columns:
         return pl.col(LAST_TOUCHED)
     return pl.col(CLICK).forward_fill().shift(1).over(SESSION)
 
@@ -73,7 +87,6 @@ def _with_end_steps(frame: pl.DataFrame, keep_slates: bool) -> pl.DataFrame:
     frame = frame.with_columns(
         pl.col(PROPENSITY).cast(pl.Float64).fill_null(float("nan")),
         position=_rank(frame, CLICK),
-        session=pl.col(SESSION).rle_id(),
     )
     silent = frame.filter(pl.col("last") & pl.col(CLICK).is_not_null())
     ends = silent.with_columns(
@@ -83,7 +96,7 @@ def _with_end_steps(frame: pl.DataFrame, keep_slates: bool) -> pl.DataFrame:
         pl.lit(float("nan")).alias(PROPENSITY),
         pl.lit(NOTHING, dtype=pl.Int64).alias("position"),
     )
-    whole = pl.concat([frame, ends]).sort("session", maintain_order=True)
+    whole = pl.concat([frame, ends]).sort("session", maintain_order=True) if len(ends) else frame
     if not keep_slates:
         blank = pl.lit([], dtype=frame.schema[SLATE])
         whole = whole.with_columns(pl.when(pl.col(CLICK).is_null()).then(blank).otherwise(pl.col(SLATE)).alias(SLATE))
@@ -92,10 +105,7 @@ def _with_end_steps(frame: pl.DataFrame, keep_slates: bool) -> pl.DataFrame:
 
 def _rank(frame: pl.DataFrame, column: str) -> pl.Series:
     """The rank of the item in ``column`` in its slate, from 0; NOTHING where there is none or it is not shown."""
-    shown = frame.select(SLATE, column).with_row_index("at").explode(SLATE)
-    ranked = shown.with_columns(rank=pl.int_range(pl.len()).over("at")).filter(pl.col(SLATE) == pl.col(column))
-    rows = frame.select(at=pl.int_range(pl.len(), dtype=pl.UInt32))
-    return rows.join(ranked, on="at", how="left", maintain_order="left")["rank"].fill_null(NOTHING).cast(pl.Int64)
+    return ranks_in_slate(frame, column).fill_null(NOTHING)
 
 
 def _offsets(counts: pl.Series) -> Tensor:

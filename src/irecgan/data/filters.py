@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from irecgan.data.columns import CLICK, REWARD, SESSION, SLATE
+from irecgan.data.slices import items_shown, mapped, slices
 from irecgan.errors import UserError
 
 
@@ -24,9 +25,10 @@ class Counts:
     @classmethod
     def of(cls, frame: pl.DataFrame) -> "Counts":
         """The extent of a frame with the columns of a session log."""
-        items = frame[SLATE].explode().drop_nulls()
         rewarded = int((frame[REWARD] != 0).sum()) if REWARD in frame.columns else 0
-        return cls(frame[SESSION].n_unique(), len(frame), frame[CLICK].count(), rewarded, len(items), items.n_unique())
+        shown = sum(part[SLATE].explode().count() for part in slices(frame))
+        items = len(items_shown(frame))
+        return cls(frame[SESSION].n_unique(), len(frame), frame[CLICK].count(), rewarded, shown, items)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,12 @@ class RepeatsInSlate:
 
     def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Slates without repeats."""
-        return frame.with_columns(pl.col(SLATE).list.unique(maintain_order=True))
+        return mapped(frame, self._mended)
+
+    def _mended(self, part: pl.DataFrame) -> pl.DataFrame:
+        if (part[SLATE].list.n_unique() == part[SLATE].list.len()).all():
+            return part
+        return part.with_columns(pl.col(SLATE).list.unique(maintain_order=True))
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,8 @@ class ClickOutsideSlate:
 
     def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Steps whose click, if any, is in the slate."""
-        return frame.filter(pl.col(CLICK).is_null() | pl.col(SLATE).list.contains(pl.col(CLICK)))
+        inside = pl.col(SLATE).list.contains(pl.col(CLICK))
+        return mapped(frame, lambda part: _kept(part, pl.col(CLICK).is_null() | inside))
 
 
 @dataclass(frozen=True)
@@ -144,22 +152,30 @@ class SessionLength:
     def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The sessions within the limits."""
         clicks = pl.col(CLICK).count().over(SESSION)
-        return frame.filter(clicks.is_between(self.least, self.most or len(frame)))
+        return _kept(frame, clicks.is_between(self.least, self.most or len(frame)))
 
 
 def apply_filters(frame: pl.DataFrame, filters: Sequence[Filter]) -> tuple[pl.DataFrame, list[Record]]:
     """The frame after all ``filters`` in order, and what each did."""
-    records = []
+    records, before = [], Counts.of(frame)
     for rule in filters:
-        before = Counts.of(frame)
-        frame = rule.apply(frame)
-        records.append(Record(rule.name, rule.reason, before, Counts.of(frame)))
+        kept = rule.apply(frame)
+        after = before if kept is frame else Counts.of(kept)
+        records.append(Record(rule.name, rule.reason, before, after))
+        frame, before = kept, after
     return frame, records
+
+
+def _kept(frame: pl.DataFrame, rows: pl.Expr) -> pl.DataFrame:
+    """The ``rows`` that stay; the frame itself, not a copy, where all do."""
+    stay = frame.select(rows).to_series()
+    return frame if stay.all() and not stay.has_nulls() else frame.filter(stay)
 
 
 def _only(frame: pl.DataFrame, items: pl.Series) -> pl.DataFrame:
     """The frame with only ``items`` in its slates, without slates that become empty and clicks on others."""
     known = items.implode()
     kept = pl.col(SLATE).list.eval(pl.element().filter(pl.element().is_in(known)))
-    frame = frame.with_columns(kept)
-    return frame.filter(pl.col(SLATE).list.len() > 0, pl.col(CLICK).is_null() | pl.col(CLICK).is_in(known))
+    full = pl.col(SLATE).list.len() > 0
+    clicked = pl.col(CLICK).is_null() | pl.col(CLICK).is_in(known)
+    return mapped(frame, lambda part: part.with_columns(kept).filter(full, clicked))

@@ -8,6 +8,7 @@ import polars as pl
 from irecgan.data.columns import CLICK, PROPENSITY, REWARD, SESSION, SLATE, USER
 from irecgan.data.filters import Counts
 from irecgan.data.log import SessionLog
+from irecgan.data.slices import ranks_in_slate, slices
 
 RANKS = 10  # shown ranks whose share of clicks is given
 _TOP = 10  # items listed by clicks
@@ -59,7 +60,8 @@ class Inspection:
 def inspect_log(log: SessionLog) -> Inspection:
     """Describe ``log``."""
     frame, counts = log.frame, Counts.of(log.frame)
-    clicked = frame.filter(pl.col(CLICK).is_not_null())
+    columns = [column for column in (SLATE, CLICK, REWARD) if column in frame.columns]
+    clicked = frame.select(columns).filter(pl.col(CLICK).is_not_null())
     popularity = clicked.group_by(CLICK).len().sort(["len", CLICK], descending=[True, False])
     head = popularity["len"].head(max(1, counts.items // 10)).sum()
     rewards = clicked[REWARD]
@@ -85,16 +87,14 @@ def _rank_share(clicked: pl.DataFrame) -> list[float]:
     """The share of clicks at each shown rank up to RANKS."""
     if clicked.is_empty():
         return [0.0] * RANKS
-    rows = clicked.select(SLATE, CLICK).with_row_index("at").explode(SLATE)
-    rows = rows.with_columns(rank=pl.int_range(pl.len()).over("at")).filter(pl.col(SLATE) == pl.col(CLICK))
-    return [_share(int((rows["rank"] == rank).sum()), len(clicked)) for rank in range(RANKS)]
+    ranks = pl.concat([ranks_in_slate(part, CLICK) for part in slices(clicked.select(SLATE, CLICK))])
+    return [_share(int((ranks == rank).sum()), len(clicked)) for rank in range(RANKS)]
 
 
 def _problems(log: SessionLog, counts: Counts, clicked_items: int) -> list[str]:
     """Sentences on what a training will do otherwise than one may expect."""
     frame, found = log.frame, []
-    last = pl.int_range(pl.len()).over(SESSION) == pl.len().over(SESSION) - 1
-    skipped = frame.select((pl.col(CLICK).is_null() & ~last).sum()).item()
+    skipped = int((frame[CLICK].is_null() & ~log.last_steps).sum())
     if skipped:
         found.append(f"{skipped} steps in mid-session have no click: training leaves them out")
     if not counts.clicks:

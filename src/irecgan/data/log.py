@@ -59,5 +59,10 @@ class SessionLog:
     @property
     def ends_unclicked(self) -> bool:
         """Whether every session ends with a slate in which nothing was clicked."""
-        last = self.frame.group_by(SESSION, maintain_order=True).last()
-        return last[CLICK].null_count() == len(last)
+        return self.frame[CLICK].filter(self.last_steps).null_count() == self.sessions
+
+    @property
+    def last_steps(self) -> pl.Series:
+        """Which rows are the last of their session. Boolean"""
+        session = self.frame[SESSION]
+        return (session != session.shift(-1)).fill_null(True)

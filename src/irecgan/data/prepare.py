@@ -1,6 +1,6 @@
 """From raw files to a validated, filtered and split log."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,8 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.filters import ClickOutsideSlate, Counts, Filter, Record, RepeatsInSlate, apply_filters
 from irecgan.data.location import REPORT
 from irecgan.data.log import SessionLog
-from irecgan.data.sources.interface import Raw
 from irecgan.data.sources.registry import SOURCES
-from irecgan.data.splits import SPLITS, Shares, split_log
+from irecgan.data.splits import SPLITS, Shares, split_parts
 from irecgan.data.validation import validated
 from irecgan.errors import UserError
 from irecgan.files import atomic_directory, refuse_existing, write_json
@@ -27,7 +26,9 @@ class Preparation:
     split: str
     shares: Shares
     seed: int
-    raw: Raw
+    rows: int  # read from the files
+    steps: int  # of them
+    left_out: dict[str, int]  # reason -> rows that are no steps
     records: tuple[Record, ...]
     parts: dict[str, Counts]
     catalogue: int  # items shown in the train part: those that a training will know
@@ -40,7 +41,7 @@ class Preparation:
             "split": self.split,
             "shares": list(self.shares),
             "seed": self.seed,
-            "rows": {"read": self.raw.rows, "steps": len(self.raw.frame), "left_out": self.raw.left_out},
+            "rows": {"read": self.rows, "steps": self.steps, "left_out": self.left_out},
             "filters": [record.to_json() for record in self.records],
             "parts": {name: asdict(counts) for name, counts in self.parts.items()},
             "catalogue": self.catalogue,
@@ -79,26 +80,37 @@ def prepare(
     raw = form.read(paths, streams.child("source"))
     if raw.frame.is_empty():
         raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
+    read = {"rows": raw.rows, "steps": len(raw.frame), "left_out": raw.left_out}
     rules: tuple[Filter, ...] = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or form.filters))
     frame, records = apply_filters(validated(raw.frame, name, mendable=True), rules)
+    del raw
     if frame.is_empty():
-        raise UserError(f"{name}: no row is left after filtering; read {len(raw.frame)} steps")
-    parts = split_log(SessionLog.from_frame(frame, name), split, streams, parts_of)
-    catalogue = Catalogue.from_log(parts["train"])
-    report = Preparation(
-        source=source,
-        files=tuple(path.name for path in paths),
-        split=split,
-        shares=parts_of,
-        seed=seed,
-        raw=raw,
-        records=tuple(records),
-        parts={part: Counts.of(log.frame) for part, log in parts.items()},
-        catalogue=len(catalogue),
-    )
+        raise UserError(f"{name}: no row is left after filtering; read {read['steps']} steps")
+    log = SessionLog.from_frame(frame, name)
+    del frame
     with atomic_directory(out) as directory:
-        for part, log in parts.items():
-            log.write(directory / f"{part}.parquet")
-        catalogue.write(directory / "items.parquet")
+        counts = _write_parts(split_parts(log, split, streams, parts_of), directory)
+        report = Preparation(
+            source=source,
+            files=tuple(path.name for path in paths),
+            split=split,
+            shares=parts_of,
+            seed=seed,
+            **read,
+            records=tuple(records),
+            parts=counts,
+            catalogue=counts["train"].items,
+        )
         write_json(directory / REPORT, report.to_json())
     return report
+
+
+def _write_parts(parts: Iterable[tuple[str, SessionLog]], directory: Path) -> dict[str, Counts]:
+    """Write each part, and the items shown in the train part; the extent of each."""
+    counts = {}
+    for part, log in parts:
+        if part == "train":
+            Catalogue.from_log(log).write(directory / "items.parquet")
+        log.write(directory / f"{part}.parquet")
+        counts[part] = Counts.of(log.frame)
+    return counts

@@ -1,7 +1,7 @@
 """Splits of a session log into train, validation and test parts."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -26,6 +26,13 @@ def split_log(log: SessionLog, kind: str, streams: Streams, shares: Shares = SHA
     test part; ties in the order of the log. ``user``: users shuffled, all sessions of one in one part.
     Raises UserError when the log has no column for the split, or too few sessions or users.
     """
+    return dict(split_parts(log, kind, streams, shares))
+
+
+def split_parts(
+    log: SessionLog, kind: str, streams: Streams, shares: Shares = SHARES
+) -> Iterator[tuple[str, SessionLog]]:
+    """The parts of `split_log` with their names, one after the other: no two need exist at once."""
     column = USER if kind == "user" else SESSION
     order = SPLITS[kind](log, streams)
     bounds = _bounds(len(order), shares)
@@ -34,10 +41,9 @@ def split_log(log: SessionLog, kind: str, streams: Streams, shares: Shares = SHA
         raise UserError(
             f"{log.name}: has {len(order)} {column} values after filtering; expected at least {least} to split"
         )
-    return {
-        part: SessionLog(log.frame.filter(pl.col(column).is_in(order[start:end].implode())), f"{log.name} ({part})")
-        for part, (start, end) in zip(PARTS, bounds, strict=True)
-    }
+    for part, (start, end) in zip(PARTS, bounds, strict=True):
+        rows = log.frame.filter(pl.col(column).is_in(order[start:end].implode()))
+        yield part, SessionLog(rows, f"{log.name} ({part})")
 
 
 def _bounds(count: int, shares: Shares) -> tuple[tuple[int, int], ...]:
@@ -60,7 +66,7 @@ def _time(log: SessionLog, streams: Streams) -> pl.Series:  # noqa: ARG001
         raise UserError(f"{log.name}: missing column {TIMESTAMP}; it is needed to split by time")
     if log.frame[column].has_nulls():
         raise UserError(f"{log.name}: column {column}: found an empty value; expected a time on every row")
-    last = log.frame.group_by(SESSION, maintain_order=True).agg(pl.col(column).max())
+    last = log.frame.select(SESSION, column).group_by(SESSION, maintain_order=True).agg(pl.col(column).max())
     return last.sort(column, maintain_order=True)[SESSION]
 
 

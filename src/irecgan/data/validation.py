@@ -17,6 +17,7 @@ from irecgan.data.columns import (
     TIMESTAMP,
     USER,
 )
+from irecgan.data.slices import session_starts, slices
 from irecgan.errors import UserError
 
 Rule = tuple[str, pl.Expr, str]
@@ -42,17 +43,40 @@ def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.D
     for column, broken, expected in _rules(typed, order):
         if mendable and expected in _MENDABLE:
             continue
-        breach = typed.filter(broken).head(1)
-        if len(breach):
-            found, place = _shown(breach[column][0]), _place(typed, name, breach[ROW][0] - 1)
-            raise UserError(f"{place}: column {column}: found {found}; expected {expected}")
-    first = pl.col(ROW).min().over(SESSION)
-    return typed.sort(first, order, ROW).drop(ROW, FILE, strict=False)
+        for part in slices(typed):
+            breach = part.filter(broken).head(1)
+            if len(breach):
+                found, place = _shown(breach[column][0]), _place(typed, name, breach[ROW][0] - 1)
+                raise UserError(f"{place}: column {column}: found {found}; expected {expected}")
+    rows = _arranged(typed, order)[ROW]
+    typed = typed.drop(ROW, FILE, strict=False)
+    return typed if _is_count(rows) else typed.select(pl.all().gather(rows - 1))
 
 
 def order_column(frame: pl.DataFrame) -> str:
     """The column that orders the steps of a session."""
     return STEP if STEP in frame.columns else TIMESTAMP
+
+
+def _arranged(frame: pl.DataFrame, order: str) -> pl.DataFrame:
+    """Session, order and ROW of all rows, sessions in order of first appearance and their steps in order."""
+    narrow = frame.select(SESSION, order, ROW)
+    starts, value = session_starts(narrow), narrow[order]
+    rising = (value >= value.shift()).fill_null(True).scatter(starts, True)
+    if len(starts) == narrow[SESSION].n_unique() and rising.all():
+        return narrow
+    return narrow.sort(pl.col(ROW).min().over(SESSION), order, ROW)
+
+
+def _repeated(arranged: pl.DataFrame) -> pl.Series:
+    """The numbers (ROW) of rows whose session has the same step in an earlier row."""
+    session, step = arranged[SESSION], arranged[STEP]
+    return arranged[ROW].filter(((session == session.shift()) & (step == step.shift())).fill_null(False))
+
+
+def _is_count(rows: pl.Series) -> bool:
+    """Whether ``rows``, each number from 1 once, stand in their order."""
+    return bool((rows.diff(null_behavior="drop") > 0).all())
 
 
 def _order_column(frame: pl.DataFrame, name: str) -> str:
@@ -86,8 +110,7 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     own = [column for column in (SESSION, USER) if column in frame.columns]
     for column in (SLATE, CLICK, *own):
         frame = _written(frame, column, name)
-    items = pl.concat([frame[SLATE].explode(), frame[CLICK]])
-    kind = pl.Int64 if _all_integers(items) else pl.String
+    kind = pl.Int64 if _all_integers(frame[SLATE]) and _all_integers(frame[CLICK]) else pl.String
     casts = [pl.col(SLATE).cast(pl.List(kind)), pl.col(CLICK).cast(kind)]
     casts += [pl.col(column).cast(pl.Int64 if _all_integers(frame[column]) else pl.String) for column in own]
     if LAST_TOUCHED in frame.columns:
@@ -96,18 +119,28 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _written(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
-    """The ids of ``column`` as text. Whole floats count as integers: columns with gaps often hold them."""
+    """The ids of ``column`` as Int64 or as text. Whole floats count as integers: columns with gaps often hold them."""
     source, listed = frame[column], column == SLATE
-    ids = source.explode() if listed else source
-    if not (ids.dtype.is_integer() or ids.dtype.is_float() or ids.dtype in _TEXT):
-        raise UserError(f"{name}: column {column}: found type {ids.dtype}; expected integers or strings as ids")
-    if ids.dtype.is_float():
+    kind = source.dtype.inner if isinstance(source.dtype, pl.List) and listed else source.dtype
+    if not (kind.is_integer() or kind.is_float() or kind in _TEXT):
+        raise UserError(f"{name}: column {column}: found type {kind}; expected integers or strings as ids")
+    if kind.is_float():
+        ids = source.explode() if listed else source
         whole = ids.is_nan() | ((ids % 1 == 0) & (ids.abs() <= _LARGEST_WHOLE_FLOAT))
         for found in ids.filter(~whole).head(1):
             at = int((source.list.contains(found) if listed else source == found).arg_max() or 0)
             raise UserError(f"{_place(frame, name, at)}: column {column}: found {found}; expected integers or strings")
-        source = source.cast(pl.List(pl.Int64) if listed else pl.Int64, strict=False)
-    return frame.with_columns(source.cast(pl.List(pl.String) if listed else pl.String))
+    to = pl.Int64 if kind.is_float() or _fits(source) else pl.String
+    return frame.with_columns(source.cast(pl.List(to) if listed else to, strict=not kind.is_float()))
+
+
+def _fits(values: pl.Series) -> bool:
+    """Whether ``values``, or all in its lists, are of a type of integers, and not too large for Int64."""
+    kind = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
+    if kind not in (pl.UInt64, pl.Int128, pl.UInt128):
+        return kind.is_integer()
+    ids = values.explode() if isinstance(values.dtype, pl.List) else values
+    return ids.cast(pl.Int64, strict=False).null_count() == ids.null_count()
 
 
 def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name: str) -> pl.Expr:
@@ -121,15 +154,24 @@ def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name:
 
 
 def _all_integers(values: pl.Series) -> bool:
-    """Whether every value is an integer in its shortest writing: 007 stays a string."""
-    shortest = values.cast(pl.Int64, strict=False).cast(pl.String)
-    return bool((shortest.eq_missing(values)).all())
+    """Whether every value, in lists or not, is an integer in its shortest writing: 007 stays a string."""
+    listed = isinstance(values.dtype, pl.List)
+    if (values.dtype.inner if listed else values.dtype) == pl.Int64:
+        return True
+    parts = (part.to_series() for part in slices(values.to_frame()))
+    return all(_written_shortest(part.explode() if listed else part) for part in parts)
+
+
+def _written_shortest(text: pl.Series) -> bool:
+    return bool(text.cast(pl.Int64, strict=False).cast(pl.String).eq_missing(text).all())
 
 
 def _cast(frame: pl.DataFrame, column: str, kind: type[pl.DataType], expected: str, name: str) -> pl.DataFrame:
     source = frame[column]
     if not (source.dtype.is_numeric() or source.dtype in _TEXT):
         raise UserError(f"{name}: column {column}: found type {source.dtype}; expected {expected}")
+    if source.dtype == kind:
+        return frame
     if source.dtype in _TEXT:
         source = source.cast(pl.String)
     cast = source.cast(pl.Float64, strict=False).cast(kind, strict=False)
@@ -174,13 +216,13 @@ def _parsed(text: pl.Series) -> pl.Series:
 
 def _rules(frame: pl.DataFrame, order: str) -> Iterator[Rule]:
     slate, click, reward = pl.col(SLATE), pl.col(CLICK), pl.col(REWARD)
-    yield SESSION, _is_blank(pl.col(SESSION)), "a session id"
+    yield SESSION, _is_blank(pl.col(SESSION), frame.schema[SESSION]), "a session id"
     yield order, pl.col(order).is_null(), "a value on every row"
     if order == STEP:
         yield STEP, pl.col(STEP) < 0, "an integer from 0"
-        yield STEP, ~pl.struct(SESSION, STEP).is_first_distinct(), "each step of a session once"
+        yield STEP, pl.col(ROW).is_in(_repeated(_arranged(frame, order)).implode()), "each step of a session once"
     yield SLATE, slate.is_null() | (slate.list.len() == 0), "at least one item"
-    yield SLATE, slate.list.eval(_is_blank(pl.element())).list.any(), "no empty item id"
+    yield SLATE, slate.list.eval(_is_blank(pl.element(), frame.schema[CLICK])).list.any(), "no empty item id"
     yield SLATE, slate.list.n_unique() != slate.list.len(), _ONCE
     yield CLICK, click.is_not_null() & ~slate.list.contains(click), _INSIDE
     yield REWARD, ~reward.is_finite(), "a finite number"
@@ -192,9 +234,9 @@ def _rules(frame: pl.DataFrame, order: str) -> Iterator[Rule]:
         yield PROPENSITY, propensity.is_not_null() & outside, "a number in (0, 1]"
 
 
-def _is_blank(ids: pl.Expr) -> pl.Expr:
-    """Ids that are missing, or written with nothing but spaces."""
-    return ids.is_null() | (ids.cast(pl.String).str.strip_chars() == "")
+def _is_blank(ids: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Ids of type ``kind`` that are missing, or written with nothing but spaces."""
+    return ids.is_null() if kind == pl.Int64 else ids.is_null() | (ids.str.strip_chars() == "")
 
 
 def _place(frame: pl.DataFrame, name: str, at: int) -> str:

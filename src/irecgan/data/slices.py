@@ -1,0 +1,60 @@
+"""Looking at a large frame part by part, so that what is made of every item shown never exists for all rows at once."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import polars as pl
+
+from irecgan.data.columns import SESSION, SLATE
+
+SLICE = 500_000
+"""Rows looked at at once."""
+
+
+def slices(frame: pl.DataFrame, rows: int | None = None) -> Iterator[pl.DataFrame]:
+    """Parts of ``frame`` of ``rows`` rows (by default SLICE), without copies; the last may be shorter."""
+    return frame.iter_slices(rows or SLICE)
+
+
+def session_slices(frame: pl.DataFrame, rows: int | None = None) -> Iterator[pl.DataFrame]:
+    """Parts of ``frame`` of whole sessions, each of ``rows`` rows (by default SLICE) or as many as its last one needs.
+
+    The rows of a session are adjacent.
+    """
+    starts = session_starts(frame).append(pl.Series([len(frame)], dtype=pl.UInt32))
+    begin = 0
+    while begin < len(frame):
+        end = starts[int(starts.search_sorted(min(begin + (rows or SLICE), len(frame))))]
+        yield frame[begin:end]
+        begin = end
+
+
+def session_starts(frame: pl.DataFrame) -> pl.Series:
+    """The rows at which sessions begin, where the rows of a session are adjacent. UInt32"""
+    session = frame[SESSION]
+    return (session.ne_missing(session.shift()) | (pl.int_range(len(session), eager=True) == 0)).arg_true()
+
+
+def mapped(frame: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+    """``work`` done slice by slice; the frame itself where it changes none of them."""
+    parts = [(part, work(part)) for part in slices(frame)]
+    if all(done is part for part, done in parts):
+        return frame
+    return pl.concat([done for _, done in parts])
+
+
+def items_shown(frame: pl.DataFrame) -> pl.Series:
+    """The different items of all slates, rising."""
+    found = [part[SLATE].explode().drop_nulls().unique() for part in slices(frame)]
+    return pl.concat(found or [frame[SLATE].explode()]).unique().sort()
+
+
+def ranks_in_slate(frame: pl.DataFrame, column: str) -> pl.Series:
+    """The rank of the item in ``column`` in its slate, from 0; null where there is none or it is not shown. Int64"""
+    sizes = frame[SLATE].list.len().cast(pl.Int64)
+    row = np.repeat(np.arange(len(frame)), sizes.to_numpy())
+    shown = frame[SLATE].filter(sizes > 0).explode()
+    entry = (shown == frame[column].gather(row)).fill_null(False).arg_true().to_numpy()
+    ranks = np.full(len(frame), -1)
+    ranks[row[entry]] = entry - (sizes.cum_sum() - sizes).to_numpy()[row[entry]]
+    return pl.Series(column, ranks).replace(-1, None)
