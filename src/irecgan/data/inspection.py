@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, PROPENSITY, REWARD, SESSION, SLATE, USER
+from irecgan.data.columns import CLICK, PROPENSITY, REWARD, SLATE, USER
 from irecgan.data.filters import Counts
 from irecgan.data.log import SessionLog
-from irecgan.data.slices import ranks_in_slate, slices
+from irecgan.data.slices import per_session, ranks_in_slate, session_starts, slices
 
 RANKS = 10  # shown ranks whose share of clicks is given
 _TOP = 10  # items listed by clicks
@@ -60,8 +60,7 @@ class Inspection:
 def inspect_log(log: SessionLog) -> Inspection:
     """Describe ``log``."""
     frame, counts = log.frame, Counts.of(log.frame)
-    columns = [column for column in (SLATE, CLICK, REWARD) if column in frame.columns]
-    clicked = frame.select(columns).filter(pl.col(CLICK).is_not_null())
+    clicked = frame.select(CLICK, REWARD).filter(pl.col(CLICK).is_not_null())
     popularity = clicked.group_by(CLICK).len().sort(["len", CLICK], descending=[True, False])
     head = popularity["len"].head(max(1, counts.items // 10)).sum()
     rewards = clicked[REWARD]
@@ -70,12 +69,12 @@ def inspect_log(log: SessionLog) -> Inspection:
         counts=counts,
         users=frame[USER].n_unique() if USER in frame.columns else None,
         clicked_items=len(popularity),
-        session_clicks=Spread.of(frame.group_by(SESSION).agg(pl.col(CLICK).count())[CLICK]),
+        session_clicks=Spread.of(per_session(frame, frame[CLICK].is_not_null())),
         slate_size=Spread.of(frame[SLATE].list.len()),
         click_share=_share(counts.clicks, counts.steps),
         reward_share=_share(int((rewards != 0).sum()), counts.clicks),
         reward_mean=_share(float(rewards.sum()), counts.clicks),
-        rank_share=_rank_share(clicked),
+        rank_share=_rank_share(frame, counts.clicks),
         top_items=list(popularity.head(_TOP).iter_rows()),
         head_share=_share(int(head), counts.clicks),
         ends_unclicked=log.ends_unclicked,
@@ -83,12 +82,10 @@ def inspect_log(log: SessionLog) -> Inspection:
     )
 
 
-def _rank_share(clicked: pl.DataFrame) -> list[float]:
-    """The share of clicks at each shown rank up to RANKS."""
-    if clicked.is_empty():
-        return [0.0] * RANKS
-    ranks = pl.concat([ranks_in_slate(part, CLICK) for part in slices(clicked.select(SLATE, CLICK))])
-    return [_share(int((ranks == rank).sum()), len(clicked)) for rank in range(RANKS)]
+def _rank_share(frame: pl.DataFrame, clicks: int) -> list[float]:
+    """The share of ``clicks`` at each shown rank up to RANKS."""
+    ranks = pl.concat([ranks_in_slate(part, CLICK) for part in slices(frame)])
+    return [_share(int((ranks == rank).sum()), clicks) for rank in range(RANKS)]
 
 
 def _problems(log: SessionLog, counts: Counts, clicked_items: int) -> list[str]:
@@ -101,7 +98,7 @@ def _problems(log: SessionLog, counts: Counts, clicked_items: int) -> list[str]:
         found.append("no step has a click: there is nothing to learn from")
     if not log.ends_unclicked:
         found.append("not every session ends with an unclicked slate: no session's last slate is used in training")
-    single = frame.group_by(SESSION).len()["len"].eq(1).sum()
+    single = int((session_starts(frame).append(pl.Series([len(frame)], dtype=pl.UInt32)).diff() == 1).sum())
     if single > counts.sessions / 2:
         found.append(f"{single} of {counts.sessions} sessions have one step: little can be learnt from history")
     sizes = Spread.of(frame[SLATE].list.len())

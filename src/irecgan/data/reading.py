@@ -11,9 +11,12 @@ from typing import Any
 import polars as pl
 
 from irecgan.data.columns import FILE, SLATE
+from irecgan.data.memory import refuse_too_large
+from irecgan.data.parquet import broken_row_group
 from irecgan.errors import UserError
 from irecgan.files import atomic_path
 
+_UNREADABLE = (OSError, EOFError, UnicodeError, ValueError)
 _COMPRESSION = (".gz", ".zst")
 _DIRECTORY = (".parquet", ".csv", ".jsonl")
 
@@ -22,19 +25,24 @@ def read_frame(path: Path) -> pl.DataFrame:
     """The rows of a Parquet, CSV or JSON-lines file, or of a directory of such files in name order.
 
     CSV cells are left as strings, empty ones are null, slates are split at spaces. CSV and JSON lines
-    may be compressed (``.gz``, ``.zst``). Raises UserError when a file is missing, unreadable or empty.
+    may be compressed (``.gz``, ``.zst``). Raises UserError when a file is missing, unreadable or empty, or
+    when there is not enough memory for its rows.
     """
-    if path.is_dir():
-        return _read_directory(path)
+    if path.exists():
+        refuse_too_large(path)
+    return _read_directory(path) if path.is_dir() else _read_checked(path)
+
+
+def _read_checked(path: Path) -> pl.DataFrame:
     if not path.exists():
         raise UserError(f"{path}: no such file")
     try:
         frame = _read_file(path)
-    except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeError, ValueError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, *_UNREADABLE) as error:
         if isinstance(error, PermissionError):
             raise
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: {_broken_line(path)}cannot be read as {_format(path)} ({reason})") from None
+        raise UserError(f"{path}: {_broken_place(path)}cannot be read as {_format(path)} ({reason})") from None
     if frame.is_empty():
         raise UserError(f"{path}: has no rows; expected one row per step of a session")
     return frame
@@ -66,7 +74,7 @@ def _read_directory(path: Path) -> pl.DataFrame:
     files = sorted(file for file in path.iterdir() if file.suffix in _DIRECTORY)
     if not files:
         raise UserError(f"{path}: found no .parquet, .csv or .jsonl file in the directory")
-    frames = [read_frame(file).with_columns(pl.lit(str(file)).alias(FILE)) for file in files]
+    frames = [with_file(_read_checked(file), file) for file in files]
     for file, frame in zip(files, frames, strict=True):
         if frame.columns != frames[0].columns:
             raise UserError(f"{file}: found columns {frame.columns[:-1]}; expected {frames[0].columns[:-1]}")
@@ -74,6 +82,11 @@ def _read_directory(path: Path) -> pl.DataFrame:
         return pl.concat(frames)
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path}: its files do not fit together ({' '.join(str(error).split())[:200]})") from None
+
+
+def with_file(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
+    """The rows with the name of their file, for messages."""
+    return frame.with_columns(pl.lit(str(file), dtype=pl.Categorical).alias(FILE))
 
 
 def _read_file(path: Path) -> pl.DataFrame:
@@ -106,6 +119,11 @@ def _refuse_ragged(path: Path) -> None:
     if wrong.any():
         at = int(wrong.arg_max() or 0)
         raise UserError(f"{path}: row {at}: found {fields[at]} fields; expected {fields[0]}, as in the header")
+
+
+def _broken_place(path: Path) -> str:
+    """The row group of a Parquet file, or the line of a file of JSON lines, that cannot be read, if it can be told."""
+    return broken_row_group(path) if path.suffix == ".parquet" else _broken_line(path)
 
 
 def _broken_line(path: Path) -> str:

@@ -35,6 +35,13 @@ def session_starts(frame: pl.DataFrame) -> pl.Series:
     return (session.ne_missing(session.shift()) | (pl.int_range(len(session), eager=True) == 0)).arg_true()
 
 
+def per_session(frame: pl.DataFrame, rows: pl.Series) -> pl.Series:
+    """How many of ``rows`` (Boolean) each session has, where the rows of a session are adjacent. Int64"""
+    starts = session_starts(frame)
+    before = rows.cast(pl.Int64).cum_sum().shift(1, fill_value=0).gather(starts)
+    return before.extend_constant(int(rows.sum()), 1).diff(null_behavior="drop")
+
+
 def mapped(frame: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
     """``work`` done slice by slice; the frame itself where it changes none of them."""
     parts = [(part, work(part)) for part in slices(frame)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from irecgan.data.columns import FILE
-from irecgan.data.reading import read_frame
+from irecgan.data.reading import read_frame, with_file
 from irecgan.data.sources.interface import Raw
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
@@ -25,4 +25,4 @@ def read_log(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG001
 def _from(path: Path) -> pl.DataFrame:
     """The rows of ``path``, with the name of their file for messages."""
     frame = read_frame(path)
-    return frame if FILE in frame.columns else frame.with_columns(pl.lit(str(path)).alias(FILE))
+    return frame if FILE in frame.columns else with_file(frame, path)

@@ -1,0 +1,72 @@
+"""Refusing a log that does not fit into memory before it is read."""
+
+from pathlib import Path
+
+import polars as pl
+
+from irecgan.data.parquet import row_groups
+from irecgan.errors import UserError
+
+_COPIES = 2.5  # of a log that exist at once at worst: as it was read, a part of it, and what is made slice by slice
+_TEXT = 6  # bytes of memory for a byte of a CSV or JSON-lines file, lists of short ids in mind
+_COMPRESSED = 5  # bytes of text for a compressed one
+_SAMPLE = 10_000  # rows by which the others are judged
+_GIGA = 1e9
+
+
+def refuse_too_large(path: Path) -> None:
+    """Raise UserError where the log in ``path``, a file or a directory, needs more memory than is free."""
+    free = free_memory()
+    need = _COPIES * size_in_memory(path)
+    if free is not None and need > free:
+        raise UserError(
+            f"{path}: needs about {need / _GIGA:.1f} GB of memory, found {free / _GIGA:.1f} GB free; "
+            "expected a log that fits: cut it by sessions, drop columns that are not used, or free memory"
+        )
+
+
+def size_in_memory(path: Path) -> float:
+    """About how many bytes the rows of ``path`` take, without reading but the first of them; 0 where it is no log."""
+    if path.is_dir():
+        return sum(size_in_memory(file) for file in path.iterdir() if file.is_file())
+    if path.suffix != ".parquet":
+        return path.stat().st_size * _TEXT * (_COMPRESSED if path.suffix in {".gz", ".zst"} else 1)
+    try:
+        rows = sum(row_groups(path))
+        sample = pl.read_parquet(path, n_rows=_SAMPLE, hive_partitioning=False)
+    except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return 0.0  # whoever reads it says what is wrong
+    return rows * sum(_size(column) for column in sample) / max(1, len(sample))
+
+
+def free_memory() -> float | None:
+    """Bytes that this process can still take, by the kernel's account and that of its control group; None = unknown."""
+    found = [size for size in (_of_machine(), _of_group()) if size is not None]
+    return min(found, default=None)
+
+
+def _size(column: pl.Series) -> float:
+    """Bytes of a column: 16 for a string, in which 12 letters have room, and 8 for a list."""
+    if isinstance(column.dtype, pl.List):
+        return 8 * len(column) + _size(column.explode())
+    if column.dtype == pl.String:
+        lengths = column.str.len_bytes()
+        return 16 * len(column) + float(lengths.filter(lengths > 12).sum())
+    return float(column.estimated_size())
+
+
+def _of_machine() -> float | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+
+
+def _of_group() -> float | None:
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        return None if limit == "max" else float(limit) - float((group / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
