@@ -96,7 +96,7 @@ def _slates(rows: int, law: np.ndarray, generator: np.random.Generator) -> np.nd
 
 def measured(command: Sequence[str]) -> tuple[float, float]:
     """Seconds, and peak resident memory in GB, of ``irecgan`` with these words."""
-    one = {name: "1" for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")}
+    one = dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
     begin = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "irecgan", *command], stdout=subprocess.DEVNULL, env={**os.environ, **one}

@@ -8,7 +8,6 @@ from typing import Any
 
 from irecgan.commands.interface import Output
 from irecgan.data.location import find_prepared
-from irecgan.data.log import SessionLog
 from irecgan.training.config import PRESETS, TrainingConfig
 from irecgan.training.metrics import best_losses, read_metrics
 from irecgan.training.recipes import RECIPES, find_recipe
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> Output:
     if prepared is not None:
         log, validation = prepared.train, validation or prepared.validation
     train(
-        SessionLog.read(log),
+        log,
         out=args.out,
         recipe=args.recipe,
         validation=validation,

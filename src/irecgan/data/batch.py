@@ -6,9 +6,12 @@ padding, no click, or an item that the catalogue does not know.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+_WINDOW = 16  # blocks whose sessions are shuffled among each other
 
 NOTHING = -1
 """Position of the click on a step where nothing was clicked: the session's end, ``c_end``."""
@@ -57,23 +60,47 @@ class SessionBatch:
         return replace(self, **tensors, touched=None if self.touched is None else self.touched.to(device))
 
 
+class SessionSource(Protocol):
+    """What a learner needs of sessions, wherever they are."""
+
+    @property
+    def steps(self) -> Tensor:
+        """Steps of each session. (S,) int64"""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Tensor) -> SessionBatch:
+        """The sessions ``rows`` (B,), padded to the longest of them and to their longest slate."""
+        ...
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+        """Batches of session rows in the order of one epoch: every row once."""
+        ...
+
+
 @dataclass(frozen=True)
 class Sessions:
-    """Ragged sessions: S sessions, N steps, M shown items, stored flat without padding."""
+    """Ragged sessions: S sessions, N steps, M shown items, stored flat without padding.
+
+    Integers are int64, or int32 where sessions are stored; batches have int64.
+    """
 
     step_start: Tensor  # (S + 1,) int64: steps of session s are step_start[s] .. step_start[s+1]
     item_start: Tensor  # (N + 1,) int64: the slate of step i is item[item_start[i] .. item_start[i+1]]
-    item: Tensor  # (M,) int64
-    click: Tensor  # (N,) int64
-    position: Tensor  # (N,) int64
+    item: Tensor  # (M,) int
+    click: Tensor  # (N,) int
+    position: Tensor  # (N,) int
     reward: Tensor  # (N,) float32
     propensity: Tensor  # (N,) float32
     score: Tensor  # (N,) float32
     catalogue_size: int
     touched: Tensor | None = None
-    """(N,) int64: rank in the slate, from 0, of the item touched last before the step: the last clicked one, or what
+    """(N,) int: rank in the slate, from 0, of the item touched last before the step: the last clicked one, or what
     the log says in ``last_touched``. A rank, so that items unknown to the catalogue count. NOTHING where none was
     touched or it is not shown; None where the sessions come from no log. For baselines: no model learns from it."""
+    block: int | None = None
+    """Neighbouring sessions that stay together when they are shuffled; None where single ones are."""
 
     def __len__(self) -> int:
         return len(self.step_start) - 1
@@ -96,19 +123,25 @@ class Sessions:
         shown, entry = _ragged(self.item_start[:-1][step].flatten(), sizes.flatten())
         shown, entry = (x.unflatten(0, real.shape) for x in (shown, entry))  # (B, T, K)
         nothing = self.catalogue_size
-        slate = torch.where(shown, _take(self.item, entry, nothing), nothing)
+        slate = torch.where(shown, _take(self.item, entry, nothing).long(), nothing)
         return SessionBatch(
             slate=slate,
             shown=shown,
-            click=torch.where(real, self.click[step], nothing),
-            position=torch.where(real, self.position[step], NOTHING),
+            click=torch.where(real, self.click[step].long(), nothing),
+            position=torch.where(real, self.position[step].long(), NOTHING),
             reward=torch.where(real, self.reward[step], 0.0),
             propensity=torch.where(real, self.propensity[step], torch.nan),
             score=torch.where(real, self.score[step], 0.0),
             real=real,
             catalogue_size=nothing,
-            touched=None if self.touched is None else torch.where(real, self.touched[step], NOTHING),
+            touched=None if self.touched is None else torch.where(real, self.touched[step].long(), NOTHING),
         )
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+        """Batches of rows in which lengths are alike, in the order of one epoch; block by block if they have blocks."""
+        if self.block is None:
+            return bucketed(self.steps, batch_size, generator)
+        return bucketed_blocks(self.steps, batch_size, generator, self.block)
 
     def select(self, rows: Tensor) -> "Sessions":
         """The sessions ``rows``, in that order."""
@@ -157,10 +190,45 @@ class Sessions:
         return cls(
             step_start=offsets(torch.cat([part.steps for part in parts])),
             item_start=offsets(torch.cat([part.slate_sizes for part in parts])),
-            **{k: flat(k) for k in ("item", "click", "position", "reward", "propensity", "score")},
+            item=flat("item"),
+            click=flat("click"),
+            position=flat("position"),
+            reward=flat("reward"),
+            propensity=flat("propensity"),
+            score=flat("score"),
             catalogue_size=sizes.pop(),
             touched=flat("touched") if all(part.touched is not None for part in parts) else None,
         )
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The sessions of ``parts``, one after the other, without a copy. They share one catalogue."""
+
+    parts: Sequence[Sessions]
+    block: int  # as in Sessions
+
+    @property
+    def steps(self) -> Tensor:
+        """Steps of each session. (S,) int64"""
+        return torch.cat([part.steps for part in self.parts])
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def batch(self, rows: Tensor) -> SessionBatch:
+        """The sessions ``rows`` (B,), padded to the longest of them and to their longest slate."""
+        first, chosen, places = 0, [], []
+        for part in self.parts:
+            inside = (rows >= first) & (rows < first + len(part))
+            chosen.append(part.select(rows[inside] - first))
+            places.append(inside.nonzero().squeeze(1))
+            first += len(part)
+        return Sessions.concat(chosen).batch(torch.cat(places).argsort())
+
+    def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
+        """Batches of rows in which lengths are alike, block by block."""
+        return bucketed_blocks(self.steps, batch_size, generator, self.block)
 
 
 def bucketed(lengths: Tensor, batch_size: int, generator: torch.Generator, pool: int = 50) -> list[Tensor]:
@@ -175,6 +243,21 @@ def bucketed(lengths: Tensor, batch_size: int, generator: torch.Generator, pool:
         by_length = chunk[lengths[chunk].argsort(stable=True)]
         batches.extend(by_length.split(batch_size))
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def bucketed_blocks(lengths: Tensor, batch_size: int, generator: torch.Generator, block: int) -> list[Tensor]:
+    """As `bucketed`, for sessions that are read from disk.
+
+    Blocks of ``block`` neighbours are shuffled, and then the sessions of every 16 blocks among each other: within
+    some hundred batches nothing else is looked at. Every row occurs in exactly one batch.
+    """
+    batches: list[Tensor] = []
+    blocks = -(-len(lengths) // block)
+    for drawn in torch.randperm(blocks, generator=generator).split(_WINDOW):
+        rows = (drawn[:, None] * block + torch.arange(block)).flatten()
+        rows = rows[rows < len(lengths)]
+        batches.extend(rows[batch] for batch in bucketed(lengths[rows], batch_size, generator))
+    return batches
 
 
 def in_order(lengths: Tensor, batch_size: int) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """The row groups of a Parquet file, which polars does not tell of."""
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -53,24 +54,16 @@ def _struct(data: BytesIO) -> dict[int, Any]:
 
 
 def _value(data: BytesIO, kind: int) -> Any:
-    match kind:
-        case 1 | 2:  # the truth is in the type
-            return kind == 1
-        case 3:
-            return data.read(1)[0]
-        case 4 | 5 | 6:
-            return _integer(data)
-        case 7:
-            return data.read(8)
-        case 8:
-            return data.read(_unsigned(data))
-        case 9 | 10:
-            head = data.read(1)[0]
-            size = _unsigned(data) if head >> 4 == 15 else head >> 4
-            return [data.read(1)[0] if head & 15 in {1, 2} else _value(data, head & 15) for _ in range(size)]
-        case 12:
-            return _struct(data)
-    raise ValueError(f"type {kind} is not used in a Parquet footer")
+    if kind not in _VALUES:
+        raise ValueError(f"type {kind} is not used in a Parquet footer")
+    return _VALUES[kind](data)
+
+
+def _list(data: BytesIO) -> list[Any]:
+    head = data.read(1)[0]
+    size = _unsigned(data) if head >> 4 == 15 else head >> 4
+    kind = 3 if head & 15 in {1, 2} else head & 15  # in a list, a truth has a byte of its own
+    return [_value(data, kind) for _ in range(size)]
 
 
 def _integer(data: BytesIO) -> int:
@@ -86,3 +79,19 @@ def _unsigned(data: BytesIO) -> int:
         if byte < 128:
             return number
         shift += 7
+
+
+_VALUES: dict[int, Callable[[BytesIO], Any]] = {
+    1: lambda _: True,
+    2: lambda _: False,
+    3: lambda data: data.read(1)[0],
+    4: _integer,
+    5: _integer,
+    6: _integer,
+    7: lambda data: data.read(8),
+    8: lambda data: data.read(_unsigned(data)),
+    9: _list,
+    10: _list,
+    12: _struct,
+}
+"""Readers of the types of Thrift's compact protocol."""

@@ -80,12 +80,12 @@ def prepare(
     raw = form.read(paths, streams.child("source"))
     if raw.frame.is_empty():
         raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
-    read = {"rows": raw.rows, "steps": len(raw.frame), "left_out": raw.left_out}
+    rows, steps, left_out = raw.rows, len(raw.frame), raw.left_out
     rules: tuple[Filter, ...] = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or form.filters))
     frame, records = apply_filters(validated(raw.frame, name, mendable=True), rules)
     del raw
     if frame.is_empty():
-        raise UserError(f"{name}: no row is left after filtering; read {read['steps']} steps")
+        raise UserError(f"{name}: no row is left after filtering; read {steps} steps")
     log = SessionLog.from_frame(frame, name)
     del frame
     with atomic_directory(out) as directory:
@@ -96,7 +96,9 @@ def prepare(
             split=split,
             shares=parts_of,
             seed=seed,
-            **read,
+            rows=rows,
+            steps=steps,
+            left_out=left_out,
             records=tuple(records),
             parts=counts,
             catalogue=counts["train"].items,

@@ -121,7 +121,7 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 def _written(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
     """The ids of ``column`` as Int64 or as text. Whole floats count as integers: columns with gaps often hold them."""
     source, listed = frame[column], column == SLATE
-    kind = source.dtype.inner if isinstance(source.dtype, pl.List) and listed else source.dtype
+    kind = _inner(source) if listed else source.dtype
     if not (kind.is_integer() or kind.is_float() or kind in _TEXT):
         raise UserError(f"{name}: column {column}: found type {kind}; expected integers or strings as ids")
     if kind.is_float():
@@ -134,9 +134,15 @@ def _written(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
     return frame.with_columns(source.cast(pl.List(to) if listed else to, strict=not kind.is_float()))
 
 
+def _inner(values: pl.Series) -> pl.DataType:
+    """The type of the values, or of those in their lists."""
+    kind = values.dtype
+    return kind.inner if isinstance(kind, pl.List) else kind  # type: ignore[return-value]
+
+
 def _fits(values: pl.Series) -> bool:
     """Whether ``values``, or all in its lists, are of a type of integers, and not too large for Int64."""
-    kind = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
+    kind = _inner(values)
     if kind not in (pl.UInt64, pl.Int128, pl.UInt128):
         return kind.is_integer()
     ids = values.explode() if isinstance(values.dtype, pl.List) else values
@@ -156,7 +162,7 @@ def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name:
 def _all_integers(values: pl.Series) -> bool:
     """Whether every value, in lists or not, is an integer in its shortest writing: 007 stays a string."""
     listed = isinstance(values.dtype, pl.List)
-    if (values.dtype.inner if listed else values.dtype) == pl.Int64:
+    if _inner(values) == pl.Int64:
         return True
     parts = (part.to_series() for part in slices(values.to_frame()))
     return all(_written_shortest(part.explode() if listed else part) for part in parts)

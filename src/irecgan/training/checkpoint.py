@@ -7,8 +7,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from irecgan.data.batch import Sessions
 from irecgan.errors import UserError
 from irecgan.tensors import write_tensors
+from irecgan.training.journal import Account
 from irecgan.training.lab import Lab
 
 
@@ -25,12 +27,16 @@ class Progress:
 
 
 def save_checkpoint(path: Path, lab: Lab, progress: Progress) -> None:
-    """Write all weights, optimiser states and the progress to ``path`` at once."""
+    """Write all weights, optimiser states, the progress and the account of the unit under way to ``path`` at once."""
     tensors = {f"best/{k}": v for k, v in progress.best.items()}
     for name, learner in lab.learners.items():
         tensors |= {f"{name}/{k}": v for k, v in learner.state().items()}
     state = {k: v for k, v in asdict(_without_best(progress)).items() if k != "best"}
-    write_tensors(path, tensors, {"progress": json.dumps(state)})
+    account = lab.journal.account
+    if account.generated is not None:
+        tensors |= {f"generated/{k}": v for k, v in vars(account.generated).items() if isinstance(v, Tensor)}
+    unit = {"done": account.done, "batches": account.batches, "total": account.total, "made": account.made}
+    write_tensors(path, tensors, {"progress": json.dumps(state), "unit": json.dumps(unit)})
 
 
 def load_checkpoint(path: Path, lab: Lab) -> Progress:
@@ -38,13 +44,17 @@ def load_checkpoint(path: Path, lab: Lab) -> Progress:
     try:
         with safe_open(path, framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
+            account = Account(**json.loads(file.metadata()["unit"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for name, learner in lab.learners.items():
             learner.load_state(_below(tensors, f"{name}/"))
+        if generated := _below(tensors, "generated/"):
+            account.generated = Sessions(**generated, catalogue_size=lab.data.items)  # type: ignore[arg-type]
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a checkpoint of this training ({reason})") from None
     progress.best = _below(tensors, "best/")
+    lab.journal.begin(account)
     return progress
 
 

@@ -69,6 +69,9 @@ class TrainingConfig(BaseModel):
     max_length: Positive | None = (
         None  # clicks after which a generated session is cut; one more than the log's longest has
     )
+    in_memory_steps: Count = 2_000_000  # a log of more steps is kept on disk, and shuffled block by block
+    checkpoint_minutes: Weight | None = 10.0  # of an epoch after which its state is written; changes no weights
+
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # held out when no validation log is given
 
     def size(self, items: int) -> Size:

@@ -2,13 +2,16 @@
 
 import hashlib
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import Sessions
+from irecgan.data.batch import Joined, Sessions, SessionSource
 from irecgan.errors import UserError
 from irecgan.models.rewards import RewardLaw
+
+_HASHED = 10_000_000  # numbers made wide at once
 
 
 @dataclass(frozen=True)
@@ -24,21 +27,32 @@ class TrainingData:
         """The number of items n."""
         return self.train.catalogue_size
 
-    @property
+    @cached_property
     def reward_law(self) -> RewardLaw:
         """The law of the rewards on logged clicks."""
         return RewardLaw.of(self.train.reward[self.train.position >= 0])
 
-    @property
+    @cached_property
     def slate_size(self) -> int:
         """The median number of items shown where a slate is known."""
         sizes = self.train.slate_sizes
         return int(sizes[sizes > 0].median())
 
-    @property
+    @cached_property
     def longest(self) -> int:
         """The most steps of a session, its end included."""
         return int(self.train.steps.max())
+
+    @cached_property
+    def clicks(self) -> float:
+        """Clicks per session."""
+        return float((self.train.position >= 0).sum() / len(self.train))
+
+    def mixed(self, generated: Sessions) -> SessionSource:
+        """The sessions to learn from and generated ones; without a copy of the former where they are stored."""
+        if self.train.block is None:
+            return Sessions.concat([self.train, generated])
+        return Joined((self.train, generated), self.train.block)
 
     def some(self, sessions: int) -> Sessions:
         """At most ``sessions`` logged ones: those held out, and the first of the others."""
@@ -51,7 +65,8 @@ class TrainingData:
         for sessions in (self.train, self.validation):
             for field in fields(sessions):
                 if field.type is Tensor:  # what is optional is for baselines: nothing learns from it
-                    digest.update(getattr(sessions, field.name).numpy().tobytes())
+                    for part in getattr(sessions, field.name).split(_HASHED):
+                        digest.update((part if part.is_floating_point() else part.long()).numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -62,8 +77,14 @@ def hold_out(
 
     Raises UserError, with the log's ``name``, when there are fewer than 2 sessions.
     """
-    if len(sessions) < 2:
-        raise UserError(f"{name}: found {len(sessions)} session; expected at least 2, to hold one out")
-    order = torch.randperm(len(sessions), generator=generator)
-    held = min(max(1, round(share * len(sessions))), len(sessions) - 1)
-    return sessions.select(order[held:].sort().values), sessions.select(order[:held].sort().values)
+    rest, held = hold_out_rows(len(sessions), share, generator, name)
+    return sessions.select(rest), sessions.select(held)
+
+
+def hold_out_rows(sessions: int, share: float, generator: torch.Generator, name: str = "log") -> tuple[Tensor, Tensor]:
+    """The rows, rising, of `hold_out` in so many ``sessions``."""
+    if sessions < 2:
+        raise UserError(f"{name}: found {sessions} session; expected at least 2, to hold one out")
+    order = torch.randperm(sessions, generator=generator)
+    held = min(max(1, round(share * sessions)), sessions - 1)
+    return order[held:].sort().values, order[:held].sort().values

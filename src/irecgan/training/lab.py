@@ -19,9 +19,13 @@ from irecgan.rollout import Stage, rollout, scored_rollout
 from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
+from irecgan.training.journal import Journal
 from irecgan.training.learner import Learner, Loss
 from irecgan.training.losses import AgentLoss, policy_gradient, user_loss
 from irecgan.worlds.learned import LearnedWorld
+
+GENERATED_AT_ONCE = 10_000
+"""Sessions, of those made for one epoch, that are padded to one length."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Lab:
     learners: Mapping[ModelName, Learner]
     losses: Mapping[ModelName, Loss]  # of U and A, as functions of a batch; D's takes two batches
     judges: Mapping[ModelName, Loss]  # by which U and A are judged on held-out sessions, whatever they learn by
+    journal: Journal  # of the unit under way
 
     def model(self, name: ModelName) -> Network:
         """A model by its name."""
@@ -70,6 +75,13 @@ class Lab:
             generator=generator,
             final_slates=stage.final_slates,
         )
+
+    def generate_sessions(self, sessions: int, generator: torch.Generator, *, scored: bool) -> Sessions:
+        """As `generate`, GENERATED_AT_ONCE at a time."""
+        counts = torch.full((-(-sessions // GENERATED_AT_ONCE),), GENERATED_AT_ONCE)
+        counts[-1] += sessions - int(counts.sum())
+        made = [self.generate(count, generator, scored=scored) for count in counts.tolist()]
+        return Sessions.concat([Sessions.from_batch(batch) for batch in made])
 
     def discriminator_epoch(self, generated: Sessions, generator: torch.Generator) -> dict[str, float]:
         """One pass of D over ``generated`` and as many logged sessions. Loss and accuracy."""
@@ -123,6 +135,7 @@ def make_lab(
         learners=learners,
         losses=losses,
         judges={"user": losses["user"], "agent": partial(judge, agent, config=config)},
+        journal=Journal(config.checkpoint_minutes),
     )
 
 

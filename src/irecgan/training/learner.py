@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from irecgan.data.batch import SessionBatch, Sessions, bucketed, in_order
+from irecgan.data.batch import SessionBatch, Sessions, SessionSource, in_order
+from irecgan.training.journal import Journal
 
 Loss = Callable[[SessionBatch], Tensor]
 
@@ -27,12 +28,20 @@ class Learner:
         self.optimiser.step()
         return float(loss.detach())
 
-    def epoch(self, loss: Loss, sessions: Sessions, batch_size: int, generator: torch.Generator) -> float:
-        """One pass over ``sessions`` in shuffled batches. The mean loss per session."""
-        total = 0.0
-        for rows in bucketed(sessions.steps, batch_size, generator):
-            total += self.step(loss(sessions.batch(rows))) * len(rows)
-        return total / len(sessions)
+    def epoch(
+        self,
+        loss: Loss,
+        sessions: SessionSource,
+        batch_size: int,
+        generator: torch.Generator,
+        journal: Journal | None = None,
+    ) -> float:
+        """One pass over ``sessions`` in shuffled batches, or what is left by ``journal``. The mean loss per session."""
+
+        def learn(rows: Tensor) -> float:
+            return self.step(loss(sessions.batch(rows))) * len(rows)
+
+        return (journal or Journal()).epoch(sessions.shuffled(batch_size, generator), learn) / len(sessions)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser state as named tensors."""

@@ -20,11 +20,12 @@ CHECKPOINT = "checkpoint.safetensors"
 def run_phases(recipe: Recipe, lab: Lab, directory: Path) -> None:
     """Train to the end of ``recipe``, from the checkpoint in ``directory`` if there is one.
 
-    After every unit the state is written, so that a training that was killed goes on from its last
-    unit and ends with the very weights of one that was not.
+    After every unit the state is written, and in its epochs every ``checkpoint_minutes``, so that a training
+    that was killed goes on from there and ends with the very weights of one that was not.
     """
     checkpoint = directory / CHECKPOINT
     progress = load_checkpoint(checkpoint, lab) if checkpoint.exists() else Progress()
+    lab.journal.save = lambda: save_checkpoint(checkpoint, lab, progress)
     with MetricsLog(directory, progress.lines) as log:
         while progress.phase < len(recipe.phases):
             _run_phase(recipe.phases[progress.phase], lab, progress, log, checkpoint)
@@ -44,6 +45,7 @@ def _run_phase(phase: Phase, lab: Lab, progress: Progress, log: MetricsLog, chec
                 progress.best = _weights(lab, phase.keeps)
             progress.unit += 1
             progress.lines = log.lines
+            lab.journal.begin()
             save_checkpoint(checkpoint, lab, progress)
             if "validation" in metrics:
                 bar.set_postfix({"validation": f"{metrics['validation']:.4f}"})

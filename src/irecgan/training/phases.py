@@ -6,18 +6,18 @@ from typing import Protocol
 
 import torch
 
-from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.data.batch import Sessions, SessionSource, offsets
 from irecgan.models.agent import Agent
 from irecgan.models.networks import ModelName
 from irecgan.training.calibration import calibrate_stop
 from irecgan.training.config import TrainingConfig
+from irecgan.training.journal import Metrics, Name
 from irecgan.training.lab import Lab
 from irecgan.training.learner import mean_loss
 
 CALIBRATION = 5_000
 """Logged sessions on which U's rate of stopping is calibrated."""
 
-Metrics = dict[str, float]
 Diagnosis = Callable[[Agent, Sessions, TrainingConfig], Metrics]
 """Further figures on how the agent learns, from held-out sessions."""
 
@@ -77,7 +77,8 @@ class Fit:
 
     def unit(self, lab: Lab, index: int) -> Metrics:
         """One epoch."""
-        metrics = fit_epoch(lab, self.model, lab.data.train, (self.name, index))
+        name = (self.name, index)
+        metrics = lab.journal.part(name, lambda: fit_epoch(lab, self.model, lab.data.train, name))
         return metrics if self.diagnose is None else metrics | self.diagnose(lab.agent, lab.data.validation, lab.config)
 
 
@@ -123,37 +124,47 @@ class Rounds:
         """One round: the agent's epochs, each with fresh generated sessions, then U's, then D's."""
         metrics: Metrics = {}
         for epoch in range(lab.config.agent_epochs_per_round):
-            mixed, seen = self._mixed(lab, (self.name, index, "agent", epoch))
-            metrics |= seen | fit_epoch(lab, "agent", mixed, (self.name, index, "agent", epoch))
+            metrics |= self._epoch(lab, "agent", (self.name, index, "agent", epoch), told=True)
         if self.scored:
             for epoch in range(lab.config.user_epochs_per_round):
-                mixed, _ = self._mixed(lab, (self.name, index, "user", epoch))
-                metrics |= fit_epoch(lab, "user", mixed, (self.name, index, "user", epoch))
+                metrics |= self._epoch(lab, "user", (self.name, index, "user", epoch), told=False)
             for epoch in range(lab.config.discriminator_epochs):
                 metrics |= discriminator_epoch(lab, (self.name, index, "discriminator", epoch))
         losses = [mean_loss(lab.judges[model], lab.data.validation) for model in self.keeps]
         return metrics | {"validation": losses[0]}
 
-    def _mixed(self, lab: Lab, name: tuple[str | int, ...]) -> tuple[Sessions, Metrics]:
+    def _epoch(self, lab: Lab, model: ModelName, name: Name, *, told: bool) -> Metrics:
+        """One epoch of U or A on the log and freshly generated sessions, of which the metrics tell if ``told``."""
+
+        def work() -> Metrics:
+            generated, seen = lab.journal.generated(lambda: self._generated(lab, name))
+            return (seen if told else {}) | fit_epoch(lab, model, lab.data.mixed(generated), name)
+
+        return lab.journal.part(name, work)
+
+    def _generated(self, lab: Lab, name: Name) -> tuple[Sessions, Metrics]:
         count = max(1, round(lab.config.generated_ratio * len(lab.data.train)))
-        batch = lab.generate(count, lab.streams.torch(*name, "generate"), scored=self.scored)
-        mixed = Sessions.concat([lab.data.train, Sessions.from_batch(batch)])
-        return mixed, score_metrics(batch) | length_metrics(lab, batch)
+        made = lab.generate_sessions(count, lab.streams.torch(*name, "generate"), scored=self.scored)
+        return made, score_metrics(made) | length_metrics(lab, made)
 
 
-def fit_epoch(lab: Lab, model: ModelName, sessions: Sessions, name: tuple[str | int, ...]) -> Metrics:
+def fit_epoch(lab: Lab, model: ModelName, sessions: SessionSource, name: Name) -> Metrics:
     """One epoch of U or A on ``sessions``; the losses per session on them and on held-out ones."""
     generator = lab.streams.torch(*name, "shuffle")
     loss = lab.losses[model]
-    train = lab.learners[model].epoch(loss, sessions, lab.config.batch_size, generator)
+    train = lab.learners[model].epoch(loss, sessions, lab.config.batch_size, generator, lab.journal)
     if model == "user":
         calibrate_stop(lab.user, lab.data.some(CALIBRATION))
     validation = mean_loss(lab.judges[model], lab.data.validation)
     return {f"{model}/loss": train, f"{model}/validation": validation, "validation": validation}
 
 
-def discriminator_epoch(lab: Lab, name: tuple[str | int, ...]) -> Metrics:
+def discriminator_epoch(lab: Lab, name: Name) -> Metrics:
     """One epoch of D against as many freshly generated sessions as logged ones."""
+    return lab.journal.part(name, lambda: _discriminator_epoch(lab, name))
+
+
+def _discriminator_epoch(lab: Lab, name: Name) -> Metrics:
     count = min(lab.config.discriminator_sessions, len(lab.data.train))
     batch = lab.generate(count, lab.streams.torch(*name, "generate"), scored=False)
     generated = Sessions.from_batch(batch)
@@ -161,18 +172,16 @@ def discriminator_epoch(lab: Lab, name: tuple[str | int, ...]) -> Metrics:
     with torch.no_grad():
         score = torch.sigmoid(lab.discriminator(batch))
     metrics = {f"discriminator/{key}": value for key, value in found.items()}
-    return metrics | {"discriminator/generated_score": float(score.mean())} | length_metrics(lab, batch)
+    return metrics | {"discriminator/generated_score": float(score.mean())} | length_metrics(lab, generated)
 
 
-def score_metrics(batch: SessionBatch) -> Metrics:
+def score_metrics(generated: Sessions) -> Metrics:
     """The mean and spread of q over generated steps."""
-    score = batch.score[batch.real]
+    score = generated.score
     return {"generated/score_mean": float(score.mean()), "generated/score_std": float(score.std(correction=0))}
 
 
-def length_metrics(lab: Lab, batch: SessionBatch) -> Metrics:
+def length_metrics(lab: Lab, generated: Sessions) -> Metrics:
     """Clicks per generated session beside those of the log."""
-    return {
-        "generated/clicks": float(batch.clicked.sum(1).float().mean()),
-        "logged/clicks": float((lab.data.train.position >= 0).sum() / len(lab.data.train)),
-    }
+    clicks = offsets((generated.position >= 0).long())[generated.step_start].diff()
+    return {"generated/clicks": float(clicks.float().mean()), "logged/clicks": lab.data.clicks}

@@ -2,13 +2,16 @@
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
-from irecgan.data.encode import encode
+from irecgan.data.encode import encoded_parts
 from irecgan.data.log import SessionLog
+from irecgan.data.stored import BLOCK, stored
 from irecgan.errors import UserError
 from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
 from irecgan.policies.co_click import co_clicks
@@ -18,13 +21,15 @@ from irecgan.runs.store import Run, save_run
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
-from irecgan.training.data import TrainingData, hold_out
+from irecgan.training.data import TrainingData, hold_out_rows
 from irecgan.training.lab import Lab, make_lab
 from irecgan.training.loop import CHECKPOINT, run_phases
 from irecgan.training.recipes import Recipe, find_recipe
 
 BEGUN = "training.json"
 """What a training that is under way began with; gone when it is finished."""
+
+_HARMLESS = {"checkpoint_minutes"}  # settings that change no weights
 
 
 def train(
@@ -55,10 +60,7 @@ def train(
     found, directory = find_recipe(recipe), Path(out)
     config = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
     streams = Streams(seed)
-    train_log = log if isinstance(log, SessionLog) else SessionLog.read(log)
-    held_out = SessionLog.read(validation) if isinstance(validation, Path | str) else validation
-    catalogue = Catalogue.from_log(train_log)
-    data = _training_data(train_log, held_out, catalogue, config, streams)
+    data, catalogue = _read(log, validation, config, streams, directory)
     origin = Origin(recipe=recipe, seed=seed, settings=config.model_dump(), log=data.fingerprint())
     fresh = not _take_up(directory, origin, resume=resume)
     if not (directory / MANIFEST).exists():
@@ -74,18 +76,37 @@ def train(
     return load_policy(directory)
 
 
-def _training_data(
-    log: SessionLog, validation: SessionLog | None, catalogue: Catalogue, config: TrainingConfig, streams: Streams
-) -> TrainingData:
-    if log.frame["click"].null_count() == log.steps:
-        raise UserError(f"{log.name}: column click: found no click on any row; there is nothing to learn from")
-    if validation is None:
-        sessions = encode(log, catalogue)
-        rest, held = hold_out(sessions, config.validation_share, streams.torch("hold-out"), log.name)
-        return TrainingData(rest, held, log.ends_unclicked)
-    final_slates = log.ends_unclicked and validation.ends_unclicked
-    learn, stop_by = (encode(part, catalogue, final_slates=final_slates) for part in (log, validation))
-    return TrainingData(learn, stop_by, final_slates)
+def _read(
+    log: SessionLog | Path | str,
+    validation: SessionLog | Path | str | None,
+    config: TrainingConfig,
+    streams: Streams,
+    out: Path,
+) -> tuple[TrainingData, Catalogue]:
+    """The encoded sessions and their items. Only they stay in memory, and of a large log not even they."""
+    train_log = log if isinstance(log, SessionLog) else SessionLog.read(log)
+    held_out = SessionLog.read(validation) if isinstance(validation, Path | str) else validation
+    catalogue = Catalogue.from_log(train_log)
+    if train_log.frame["click"].null_count() == train_log.steps:
+        raise UserError(f"{train_log.name}: column click: found no click on any row; there is nothing to learn from")
+    keep = _in_memory if train_log.steps <= config.in_memory_steps else partial(stored, directory=_existing(out))
+    if held_out is None:
+        sessions = keep(encoded_parts(train_log, catalogue))
+        parts = hold_out_rows(len(sessions), config.validation_share, streams.torch("hold-out"), train_log.name)
+        rest, held = (keep(sessions.select(some) for some in rows.split(BLOCK)) for rows in parts)
+        return TrainingData(rest, held, train_log.ends_unclicked), catalogue
+    final_slates = train_log.ends_unclicked and held_out.ends_unclicked
+    learn, stop_by = (keep(encoded_parts(part, catalogue, final_slates=final_slates)) for part in (train_log, held_out))
+    return TrainingData(learn, stop_by, final_slates), catalogue
+
+
+def _in_memory(parts: Iterable[Sessions]) -> Sessions:
+    return Sessions.concat(list(parts))
+
+
+def _existing(path: Path) -> Path:
+    """The directory ``path``, or the first above it that is there."""
+    return next(parent for parent in (path, *path.absolute().parents) if parent.is_dir())
 
 
 def _take_up(directory: Path, origin: Origin, *, resume: bool) -> bool:
@@ -114,7 +135,7 @@ def _take_up(directory: Path, origin: Origin, *, resume: bool) -> bool:
 def _expect_same(path: Path, begun: Origin, now: Origin) -> None:
     before, after = ({**o.model_dump(exclude={"settings"}), **o.settings} for o in (begun, now))
     for key in before | after:
-        if before.get(key) != after.get(key):
+        if key not in _HARMLESS and before.get(key) != after.get(key):
             raise UserError(
                 f"--resume: {path} began with {key}={before.get(key)!r}, found {after.get(key)!r}; "
                 "expected the same log, recipe, seed and settings"
