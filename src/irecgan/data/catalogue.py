@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from irecgan.data.columns import ITEM
-from irecgan.data.log import SessionLog
+from irecgan.data.log import Log
 from irecgan.data.reading import read_frame, write_frame
-from irecgan.data.slices import items_shown
 from irecgan.errors import UserError
 
 ItemId = int | str
@@ -40,9 +39,9 @@ class Catalogue:
         return len(self.items)
 
     @classmethod
-    def from_log(cls, log: SessionLog) -> "Catalogue":
+    def from_log(cls, log: Log) -> "Catalogue":
         """All items that were shown, in the order of their ids. Raises UserError when that is one item."""
-        items = items_shown(log.frame).alias(ITEM)
+        items = log.items.alias(ITEM)
         if len(items) < 2:
             raise UserError(f"{log.name}: column slate: found only item {items[0]!r}; expected items to choose from")
         return cls(items)

@@ -10,11 +10,11 @@ from torch import Tensor
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, SESSION, SLATE
-from irecgan.data.log import SessionLog
-from irecgan.data.slices import ranks_in_slate, session_slices
+from irecgan.data.log import Log
+from irecgan.data.slices import ranks_in_slate
 
 
-def encode(log: SessionLog, catalogue: Catalogue, *, final_slates: bool | None = None) -> Sessions:
+def encode(log: Log, catalogue: Catalogue, *, final_slates: bool | None = None) -> Sessions:
     """The sessions of ``log`` as tensors, in the order of the log.
 
     The last step of a session, if nothing was clicked, is its end step (``c_end``). A session whose last
@@ -28,15 +28,14 @@ def encode(log: SessionLog, catalogue: Catalogue, *, final_slates: bool | None =
     return Sessions.concat(list(encoded_parts(log, catalogue, final_slates=final_slates)))
 
 
-def encoded_parts(log: SessionLog, catalogue: Catalogue, *, final_slates: bool | None = None) -> Iterator[Sessions]:
+def encoded_parts(log: Log, catalogue: Catalogue, *, final_slates: bool | None = None) -> Iterator[Sessions]:
     """The sessions of `encode`, some thousands at a time: what is made on the way never exists for all at once."""
     keep = log.ends_unclicked if final_slates is None else final_slates
-    skipped = int((log.frame[CLICK].is_null() & ~log.last_steps).sum())
-    if skipped:
+    if skipped := log.skipped:
         logging.getLogger("irecgan").warning(
             "%s: %d steps in mid-session without a click are left out", log.name, skipped
         )
-    for part in session_slices(log.frame):
+    for part in log.parts():
         yield _encoded(part, catalogue, keep_slates=keep)
 
 

@@ -91,8 +91,7 @@ def _rank_share(frame: pl.DataFrame, clicks: int) -> list[float]:
 def _problems(log: SessionLog, counts: Counts, clicked_items: int) -> list[str]:
     """Sentences on what a training will do otherwise than one may expect."""
     frame, found = log.frame, []
-    skipped = int((frame[CLICK].is_null() & ~log.last_steps).sum())
-    if skipped:
+    if skipped := log.skipped:
         found.append(f"{skipped} steps in mid-session have no click: training leaves them out")
     if not counts.clicks:
         found.append("no step has a click: there is nothing to learn from")

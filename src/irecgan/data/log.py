@@ -1,13 +1,55 @@
 """The session log that the rest of the program takes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
 from irecgan.data.columns import CLICK, SESSION
+from irecgan.data.memory import refuse_too_large
 from irecgan.data.reading import read_frame, write_frame
+from irecgan.data.slices import items_shown, session_slices
 from irecgan.data.validation import order_column, validated
+
+
+class Log(Protocol):
+    """A validated session log, in memory or not."""
+
+    @property
+    def name(self) -> str:
+        """What stands for it in messages."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """The number of steps."""
+        ...
+
+    @property
+    def clicks(self) -> int:
+        """The number of steps with a click."""
+        ...
+
+    @property
+    def skipped(self) -> int:
+        """The number of steps in mid-session without one."""
+        ...
+
+    @property
+    def ends_unclicked(self) -> bool:
+        """Whether every session ends with a slate in which nothing was clicked."""
+        ...
+
+    @property
+    def items(self) -> pl.Series:
+        """The different items shown, rising."""
+        ...
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """The rows, some whole sessions at a time."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +76,11 @@ class SessionLog:
 
     @classmethod
     def read(cls, path: Path | str) -> "SessionLog":
-        """Read Parquet (a file or a directory of files), CSV or JSON lines (also .gz, .zst)."""
+        """Read Parquet (a file or a directory of files), CSV or JSON lines (also .gz, .zst).
+
+        Raises UserError where the log is wrong, or there is not enough memory for it.
+        """
+        refuse_too_large([Path(path)])
         return cls.from_frame(read_frame(Path(path)), str(path))
 
     def write(self, path: Path | str) -> None:
@@ -50,6 +96,25 @@ class SessionLog:
     def steps(self) -> int:
         """The number of steps."""
         return len(self.frame)
+
+    @property
+    def clicks(self) -> int:
+        """The number of steps with a click."""
+        return self.frame[CLICK].count()
+
+    @property
+    def skipped(self) -> int:
+        """The number of steps in mid-session without a click."""
+        return int((self.frame[CLICK].is_null() & ~self.last_steps).sum())
+
+    @property
+    def items(self) -> pl.Series:
+        """The different items shown, rising."""
+        return items_shown(self.frame)
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """The rows, some whole sessions at a time."""
+        return session_slices(self.frame)
 
     @property
     def order(self) -> str:

@@ -1,5 +1,6 @@
 """Refusing a log that does not fit into memory before it is read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,13 +15,13 @@ _SAMPLE = 10_000  # rows by which the others are judged
 _GIGA = 1e9
 
 
-def refuse_too_large(path: Path) -> None:
-    """Raise UserError where the log in ``path``, a file or a directory, needs more memory than is free."""
+def refuse_too_large(paths: Sequence[Path]) -> None:
+    """Raise UserError where the log in ``paths``, files or directories, needs more memory than is free."""
     free = free_memory()
-    need = _COPIES * size_in_memory(path)
+    need = _COPIES * sum(map(size_in_memory, paths))
     if free is not None and need > free:
         raise UserError(
-            f"{path}: needs about {need / _GIGA:.1f} GB of memory, found {free / _GIGA:.1f} GB free; "
+            f"{paths[0]}: needs about {need / _GIGA:.1f} GB of memory, found {free / _GIGA:.1f} GB free; "
             "expected a log that fits: cut it by sessions, drop columns that are not used, or free memory"
         )
 
@@ -28,7 +29,9 @@ def refuse_too_large(path: Path) -> None:
 def size_in_memory(path: Path) -> float:
     """About how many bytes the rows of ``path`` take, without reading but the first of them; 0 where it is no log."""
     if path.is_dir():
-        return sum(size_in_memory(file) for file in path.iterdir() if file.is_file())
+        return sum(map(size_in_memory, path.glob("*.*")))
+    if not path.exists():
+        return 0.0
     if path.suffix != ".parquet":
         return path.stat().st_size * _TEXT * (_COMPRESSED if path.suffix in {".gz", ".zst"} else 1)
     try:

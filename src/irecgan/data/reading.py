@@ -11,12 +11,19 @@ from typing import Any
 import polars as pl
 
 from irecgan.data.columns import FILE, SLATE
-from irecgan.data.memory import refuse_too_large
 from irecgan.data.parquet import broken_row_group
 from irecgan.errors import UserError
 from irecgan.files import atomic_path
 
-_UNREADABLE = (OSError, EOFError, UnicodeError, ValueError)
+UNREADABLE = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+    EOFError,
+    UnicodeError,
+    ValueError,
+)
+"""What readers raise on damaged files."""
 _COMPRESSION = (".gz", ".zst")
 _DIRECTORY = (".parquet", ".csv", ".jsonl")
 
@@ -25,11 +32,8 @@ def read_frame(path: Path) -> pl.DataFrame:
     """The rows of a Parquet, CSV or JSON-lines file, or of a directory of such files in name order.
 
     CSV cells are left as strings, empty ones are null, slates are split at spaces. CSV and JSON lines
-    may be compressed (``.gz``, ``.zst``). Raises UserError when a file is missing, unreadable or empty, or
-    when there is not enough memory for its rows.
+    may be compressed (``.gz``, ``.zst``). Raises UserError when a file is missing, unreadable or empty.
     """
-    if path.exists():
-        refuse_too_large(path)
     return _read_directory(path) if path.is_dir() else _read_checked(path)
 
 
@@ -38,14 +42,19 @@ def _read_checked(path: Path) -> pl.DataFrame:
         raise UserError(f"{path}: no such file")
     try:
         frame = _read_file(path)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, *_UNREADABLE) as error:
+    except UNREADABLE as error:
         if isinstance(error, PermissionError):
             raise
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: {_broken_place(path)}cannot be read as {_format(path)} ({reason})") from None
+        raise unreadable(path, error) from None
     if frame.is_empty():
         raise UserError(f"{path}: has no rows; expected one row per step of a session")
     return frame
+
+
+def unreadable(path: Path, error: BaseException) -> UserError:
+    """The one line that says which file, and what part of it, is damaged."""
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{path}: {_broken_place(path)}cannot be read as {_format(path)} ({reason})")
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:

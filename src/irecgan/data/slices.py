@@ -1,6 +1,6 @@
 """Looking at a large frame part by part, so that what is made of every item shown never exists for all rows at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import polars as pl
@@ -52,8 +52,12 @@ def mapped(frame: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]) ->
 
 def items_shown(frame: pl.DataFrame) -> pl.Series:
     """The different items of all slates, rising."""
-    found = [part[SLATE].explode().drop_nulls().unique() for part in slices(frame)]
-    return pl.concat(found or [frame[SLATE].explode()]).unique().sort()
+    return distinct([part[SLATE].explode().drop_nulls().unique() for part in slices(frame)] or [frame[SLATE].explode()])
+
+
+def distinct(parts: Sequence[pl.Series]) -> pl.Series:
+    """The different values of all ``parts``, rising."""
+    return pl.concat(parts).unique().sort()
 
 
 def ranks_in_slate(frame: pl.DataFrame, column: str) -> pl.Series:

@@ -110,9 +110,9 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     own = [column for column in (SESSION, USER) if column in frame.columns]
     for column in (SLATE, CLICK, *own):
         frame = _written(frame, column, name)
-    kind = pl.Int64 if _all_integers(frame[SLATE]) and _all_integers(frame[CLICK]) else pl.String
+    kind = pl.Int64 if all_integers(frame[SLATE]) and all_integers(frame[CLICK]) else pl.String
     casts = [pl.col(SLATE).cast(pl.List(kind)), pl.col(CLICK).cast(kind)]
-    casts += [pl.col(column).cast(pl.Int64 if _all_integers(frame[column]) else pl.String) for column in own]
+    casts += [pl.col(column).cast(pl.Int64 if all_integers(frame[column]) else pl.String) for column in own]
     if LAST_TOUCHED in frame.columns:
         casts.append(_as_written(frame, LAST_TOUCHED, kind, name))
     return frame.with_columns(casts)
@@ -159,7 +159,12 @@ def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name:
     return pl.when(ids.cast(pl.String) == text).then(ids).alias(column)
 
 
-def _all_integers(values: pl.Series) -> bool:
+def in_canonical_order(frame: pl.DataFrame, order: str) -> bool:
+    """Whether the rows of every session are adjacent and in order: ``frame`` has its columns SESSION and ``order``."""
+    return _is_count(_arranged(frame.with_row_index(ROW, offset=1), order)[ROW])
+
+
+def all_integers(values: pl.Series) -> bool:
     """Whether every value, in lists or not, is an integer in its shortest writing: 007 stays a string."""
     listed = isinstance(values.dtype, pl.List)
     if _inner(values) == pl.Int64:

@@ -10,7 +10,8 @@ from typing import Any
 from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encoded_parts
-from irecgan.data.log import SessionLog
+from irecgan.data.log import Log, SessionLog
+from irecgan.data.scanned import read_or_scan
 from irecgan.data.stored import BLOCK, stored
 from irecgan.errors import UserError
 from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
@@ -84,10 +85,10 @@ def _read(
     out: Path,
 ) -> tuple[TrainingData, Catalogue]:
     """The encoded sessions and their items. Only they stay in memory, and of a large log not even they."""
-    train_log = log if isinstance(log, SessionLog) else SessionLog.read(log)
-    held_out = SessionLog.read(validation) if isinstance(validation, Path | str) else validation
+    train_log = _opened(log, config)
+    held_out = None if validation is None else _opened(validation, config)
     catalogue = Catalogue.from_log(train_log)
-    if train_log.frame["click"].null_count() == train_log.steps:
+    if not train_log.clicks:
         raise UserError(f"{train_log.name}: column click: found no click on any row; there is nothing to learn from")
     keep = _in_memory if train_log.steps <= config.in_memory_steps else partial(stored, directory=_existing(out))
     if held_out is None:
@@ -98,6 +99,10 @@ def _read(
     final_slates = train_log.ends_unclicked and held_out.ends_unclicked
     learn, stop_by = (keep(encoded_parts(part, catalogue, final_slates=final_slates)) for part in (train_log, held_out))
     return TrainingData(learn, stop_by, final_slates), catalogue
+
+
+def _opened(log: SessionLog | Path | str, config: TrainingConfig) -> Log:
+    return log if isinstance(log, SessionLog) else read_or_scan(Path(log), config.in_memory_steps)
 
 
 def _in_memory(parts: Iterable[Sessions]) -> Sessions:

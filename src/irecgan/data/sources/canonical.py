@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from irecgan.data.columns import FILE
+from irecgan.data.memory import refuse_too_large
 from irecgan.data.reading import read_frame, with_file
 from irecgan.data.sources.interface import Raw
 from irecgan.errors import UserError
@@ -14,6 +15,7 @@ from irecgan.seeding import Streams
 
 def read_log(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG001
     """Parquet, CSV or JSON lines; several files are put one after the other."""
+    refuse_too_large(paths)
     frames = [_from(path) for path in paths]
     try:
         frame = pl.concat(frames, how="diagonal_relaxed")

@@ -1,0 +1,140 @@
+"""Sessions on disk, and trainings that go on in the middle of an epoch."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import irecgan
+from irecgan.data.batch import Joined, Sessions, bucketed_blocks
+from irecgan.data.catalogue import Catalogue
+from irecgan.data.encode import encode
+from irecgan.data.stored import stored
+from irecgan.training.data import TrainingData
+from irecgan.training.journal import Journal
+from irecgan.training.metrics import read_metrics
+from irecgan.training.recipes import RECIPES
+from small_logs import TINY, small_log
+
+FIELDS = ("step_start", "item_start", "item", "click", "position", "reward", "propensity", "score", "touched")
+
+
+def encoded(sessions: int = 60) -> Sessions:
+    log = small_log(sessions)
+    return encode(log, Catalogue.from_log(log))
+
+
+def on_disk(sessions: Sessions, directory: Path, block: int = 8) -> Sessions:
+    return stored((sessions.select(rows) for rows in torch.arange(len(sessions)).split(7)), directory, block)
+
+
+def assert_same(one: Sessions, other: Sessions) -> None:
+    for name in FIELDS:
+        a, b = getattr(one, name), getattr(other, name)
+        assert torch.equal(a.nan_to_num(-1), b.to(a.dtype).nan_to_num(-1)), name
+
+
+def test_stored_sessions_are_the_sessions_and_leave_no_file(tmp_path: Path) -> None:
+    sessions = encoded()
+    kept = on_disk(sessions, tmp_path)
+    assert_same(sessions, kept)
+    rows = torch.tensor([5, 0, 41])
+    assert_same(sessions.select(rows), kept.select(rows))
+    one, other = sessions.batch(rows), kept.batch(rows)
+    for name in ("slate", "shown", "click", "position", "reward", "score", "real", "touched"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+        assert getattr(one, name).dtype == getattr(other, name).dtype, name
+    assert TrainingData(sessions, sessions, True).fingerprint() == TrainingData(kept, kept, True).fingerprint()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_sessions_can_be_stored(tmp_path: Path) -> None:
+    assert len(on_disk(encoded().select(torch.arange(0)), tmp_path)) == 0
+
+
+def test_joined_sessions_are_the_concatenation(tmp_path: Path) -> None:
+    first, second = encoded(40), encoded(25)
+    joined = Joined((on_disk(first, tmp_path), second), block=8)
+    whole = Sessions.concat([first, second])
+    assert torch.equal(joined.steps, whole.steps)
+    rows = torch.tensor([50, 3, 64, 39, 40])
+    for name in ("slate", "click", "reward", "real"):
+        assert torch.equal(getattr(joined.batch(rows), name), getattr(whole.batch(rows), name)), name
+    assert torch.equal(torch.cat(joined.shuffled(4, torch.Generator().manual_seed(0))).sort().values, torch.arange(65))
+
+
+def test_blocks_cover_every_row_once_repeat_by_seed_and_stay_near() -> None:
+    lengths = torch.randint(1, 30, (5_003,), generator=torch.Generator().manual_seed(0))
+    one, two = (bucketed_blocks(lengths, 32, torch.Generator().manual_seed(5), 16) for _ in range(2))
+    assert torch.equal(torch.cat(one).sort().values, torch.arange(5_003))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    near = [len((torch.cat(one[at : at + 8]) // 16).unique()) for at in range(0, 8 * 18, 8)]  # a window has 8 batches
+    assert max(near) == 16
+    assert not torch.equal(torch.cat(one[:8]).sort().values, torch.arange(256))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_learn_from_disk_alike_by_seed(recipe: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        irecgan.train(small_log(), recipe=recipe, out=tmp_path / name, settings={**TINY, "in_memory_steps": 0})
+    assert weights(tmp_path / "a").keys()
+    assert_equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return {f"{p.stem}.{key}": value for p in run.glob("*.safetensors") for key, value in load_file(p).items()}
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        assert torch.equal(value, other[key]), key
+
+
+@pytest.mark.parametrize("in_memory_steps", [0, 1_000])
+@pytest.mark.parametrize("saves", [1, 9, 14, 20, 22, 25, 28])
+def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_the_same_weights(
+    saves: int, in_memory_steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = small_log()
+    settings = {**TINY, "batch_size": 16, "patience": 9, "checkpoint_minutes": 0, "in_memory_steps": in_memory_steps}
+    irecgan.train(log, recipe="irecgan", out=tmp_path / "whole", settings={**settings, "checkpoint_minutes": None})
+    left, learn = [saves], Journal.epoch
+
+    def killed(self: Journal, *args: object) -> float:
+        save = self.save
+
+        def once() -> None:
+            save()
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+
+        self.save = once
+        try:
+            return learn(self, *args)  # type: ignore[arg-type]
+        finally:
+            self.save = save
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            irecgan.train(log, recipe="irecgan", out=tmp_path / "killed", settings=settings)
+    irecgan.train(log, recipe="irecgan", out=tmp_path / "killed", settings=settings, resume=True)
+    assert_equal(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    lines = [[{**line, "seconds": 0} for line in read_metrics(tmp_path / name)] for name in ("whole", "killed")]
+    assert lines[0] == lines[1]
+
+
+def test_stored_and_in_memory_sessions_are_worth_the_same(tmp_path: Path) -> None:
+    """Where an epoch is one batch, the order of the sessions decides nothing but the last digits."""
+    log = small_log()
+    for name, steps in (("disk", 0), ("memory", 10**6)):
+        settings = {**TINY, "batch_size": 100, "in_memory_steps": steps}
+        irecgan.train(log, recipe="pg", out=tmp_path / name, settings=settings)
+    one, other = (weights(tmp_path / name) for name in ("disk", "memory"))
+    for key, value in one.items():
+        assert torch.allclose(value, other[key], atol=1e-4), key
+    digests = [(tmp_path / name / "items.parquet").read_bytes() for name in ("disk", "memory")]
+    assert digests[0] == digests[1]
