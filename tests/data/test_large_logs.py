@@ -40,8 +40,8 @@ def log_of(seed: int, *, text: bool, sessions: int = 30) -> pl.DataFrame:
             click = generator.choice([*slate, None, ids[0].item()])
             reward = 0.0 if click is None else float(generator.random() < 0.3)
             rows.append({"session_id": session * 7, "step": step, "slate": slate, "click": click, "reward": reward})
-    schema = {"slate": pl.List(pl.String), "click": pl.String} if text else {"click": pl.Int64}
-    frame = pl.DataFrame(rows, schema_overrides=schema)
+    kind = pl.String if text else pl.Int64
+    frame = pl.DataFrame(rows, schema_overrides={"slate": pl.List(kind), "click": kind})
     return frame.select(pl.all().gather(generator.permutation(len(frame))))
 
 
@@ -57,13 +57,11 @@ def outcome(frame: pl.DataFrame, directory: Path, name: str) -> list[Any]:
     log = SessionLog.read(out / "train.parquet")
     found.append(inspect_log(SessionLog(log.frame)).to_json())
     sessions = encode(log, Catalogue.read(out / "items.parquet"))
-    return [
-        *found,
-        *(x.tolist() for x in vars(sessions).values() if isinstance(x, torch.Tensor) and not x.isnan().any()),
-    ]
+    tensors = (x for x in vars(sessions).values() if isinstance(x, torch.Tensor))
+    return [*found, *(x.nan_to_num(-1).tolist() for x in tensors)]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6), text=st.booleans(), rows=st.integers(7, 60))
 def test_slices_change_nothing(
     seed: int, text: bool, rows: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
@@ -75,15 +73,13 @@ def test_slices_change_nothing(
         assert outcome(frame, home, "sliced") == whole
 
 
-@pytest.mark.parametrize("rows", [1, 3, 50])
+@pytest.mark.parametrize("rows", [3, 50])
 def test_a_breach_is_named_alike_in_whichever_slice(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE", rows)
     frame = small_log().frame
-    second = frame.with_row_index("at").with_columns(
-        pl.when(pl.col("at") == 17).then(-1).otherwise("step").alias("step")
-    )
+    wrong = frame.with_columns(step=pl.when(pl.int_range(pl.len()) == 17).then(-1).otherwise("step"))
     with pytest.raises(UserError, match="row 18: column step: found -1"):
-        SessionLog.from_frame(second.drop("at"))
+        SessionLog.from_frame(wrong)
     twice = pl.concat([frame, frame[5:9]])
     with pytest.raises(UserError, match=f"row {len(frame) + 1}: column step: found .*each step of a session once"):
         SessionLog.from_frame(twice)
@@ -95,7 +91,7 @@ def prepared(path: Path, frame: pl.DataFrame, rows: int = 16) -> Path:
 
 
 @pytest.mark.parametrize("text", [False, True])
-@pytest.mark.parametrize("together", [1, 40])
+@pytest.mark.parametrize("together", [20, 100])
 def test_a_scanned_log_is_the_log(text: bool, together: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanned, "SLICE", together)
     frame = small_log().frame
@@ -142,7 +138,7 @@ def damaged(path: Path, group: int) -> None:
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
     """A log of three row groups."""
-    frame = small_log(3_000).frame
+    frame = small_log(900).frame
     return prepared(tmp_path / "log.parquet", frame, -(-len(frame) // 3))
 
 
@@ -168,7 +164,7 @@ def test_a_damaged_row_group_is_named(
 def test_a_training_goes_on_when_its_log_is_whole_again(
     large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {**TINY, "in_memory_steps": 0}
+    options = {**TINY, "in_memory_steps": 0, "batch_size": 256, "agent_epochs": 1}
     irecgan.train(large, recipe="pg", out=tmp_path / "whole", settings=options)
     with monkeypatch.context() as patch:
         patch.setattr("irecgan.training.train._finish", lambda *_: 1 / 0)
@@ -218,7 +214,7 @@ def test_a_large_log_is_learned_from_where_memory_is_short(tmp_path: Path, monke
     monkeypatch.setattr(memory, "free_memory", lambda: 0.0)
     with pytest.raises(UserError, match="needs about"):
         irecgan.train(log, recipe="pg", out=tmp_path / "run", settings=TINY)
-    irecgan.train(log, recipe="pg", out=tmp_path / "run", settings={**TINY, "in_memory_steps": 0})
+    irecgan.train(log, recipe="pg", out=tmp_path / "run", settings={**TINY, "in_memory_steps": 0, "agent_epochs": 1})
 
 
 INTERRUPTED = """

@@ -79,11 +79,11 @@ def _parts(path: Path) -> Iterator[SessionLog]:
     """The log in ``path``, whose sessions are adjacent, some row groups at a time, each session in one part."""
     schema = pl.read_parquet_schema(path)
     columns = [column for column in _COLUMNS if column in schema]
-    ids = {column: schema[column] for column in (SESSION, SLATE, CLICK)}
+    ids = [pl.col(column).cast(schema[column]) for column in (SESSION, SLATE, CLICK)]
     done = 0
     for rows in _whole_sessions(path, columns):
         part = validated(rows, f"{path} (rows {done + 1} to {done + len(rows)})")
-        yield SessionLog(part.cast(ids), str(path))  # the ids of one part may all be written like integers
+        yield SessionLog(part.with_columns(ids), str(path))  # the ids of one part may all be written like integers
         done += len(rows)
 
 

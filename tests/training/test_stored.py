@@ -14,7 +14,6 @@ from irecgan.data.stored import stored
 from irecgan.training.data import TrainingData
 from irecgan.training.journal import Journal
 from irecgan.training.metrics import read_metrics
-from irecgan.training.recipes import RECIPES
 from small_logs import TINY, small_log
 
 FIELDS = ("step_start", "item_start", "item", "click", "position", "reward", "propensity", "score", "touched")
@@ -74,7 +73,7 @@ def test_blocks_cover_every_row_once_repeat_by_seed_and_stay_near() -> None:
     assert not torch.equal(torch.cat(one[:8]).sort().values, torch.arange(256))
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ["pgis", "acu"])
 def test_recipes_learn_from_disk_alike_by_seed(recipe: str, tmp_path: Path) -> None:
     for name in ("a", "b"):
         irecgan.train(small_log(), recipe=recipe, out=tmp_path / name, settings={**TINY, "in_memory_steps": 0})
@@ -93,7 +92,7 @@ def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 
 
 @pytest.mark.parametrize("in_memory_steps", [0, 1_000])
-@pytest.mark.parametrize("saves", [1, 9, 14, 20, 22, 25, 28])
+@pytest.mark.parametrize("saves", [9, 27, 32])
 def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_the_same_weights(
     saves: int, in_memory_steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
