@@ -19,7 +19,7 @@ INTRODUCTION = """# Reports of the experiments
 
 Made by `make reports`: `irecgan reproduce NAME --preset quick` for each. They are small, and say so; a claim that is
 *not decided* here may be decided by `--preset paper`. A comparison is a paired t test over seeds with Holm's
-correction over its claim. Each `report.html` is one file with all plots and tables: download it and open it in a browser.
+correction over its claim. Each `report.html` is one file with all plots and tables, to be opened in a browser.
 """
 
 
