@@ -1,0 +1,18 @@
+"""Means over seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from irecgan.evaluation.intervals import Interval
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    """The mean of one value a seed, with the 95 % interval of Student's t; of one value, the value itself."""
+    numbers = np.asarray(values, dtype=float)
+    mean = float(numbers.mean())
+    if len(numbers) < 2:
+        return Interval.exact(mean)
+    error = float(stats.t.ppf(0.975, len(numbers) - 1) * stats.sem(numbers))
+    return Interval(mean, mean - error, mean + error)
