@@ -18,6 +18,7 @@ from irecgan.data.batch import SessionBatch
 from irecgan.evaluation.prefixes import list_prefixes, whole_sessions
 from irecgan.models.agent import Agent
 from irecgan.models.discriminator import Discriminator
+from irecgan.models.recurrent import RecurrentState
 from irecgan.models.user import RecurrentUserModel, UserPrediction
 from irecgan.objectives.bias import Biases, PrefixLaws, biases, decompose, estimated_value, optimal_discriminator
 from irecgan.objectives.importance import effective_sample_share
@@ -74,9 +75,9 @@ class Encounter:
         )
 
     @property
-    def policy(self) -> RankingPolicy[object]:
+    def policy(self) -> RankingPolicy[RecurrentState]:
         """The agent, sampling its slates by Eq. (4)."""
-        return RankingPolicy(self.agent, self.world.slate_size, sampled=True)  # type: ignore[arg-type]
+        return RankingPolicy(self.agent, self.world.slate_size, sampled=True)
 
 
 @torch.no_grad()
@@ -117,7 +118,7 @@ def sampled_figures(met: Encounter, sessions: int, streams: Streams) -> Figures:
     """As `exact_figures`, from ``sessions`` sessions of each law, and how degenerate the ratios of chances are."""
     learned = LearnedWorld(met.user)
     made, played, logged = (
-        rollout(policy, world, sessions, max_length=met.clicks, generator=streams.torch(name))  # type: ignore[arg-type]
+        rollout(policy, world, sessions, max_length=met.clicks, generator=streams.torch(name))
         for name, policy, world in (
             ("generated", met.policy, learned),
             ("policy", met.policy, met.world),

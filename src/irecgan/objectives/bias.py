@@ -113,16 +113,16 @@ def decompose(laws: PrefixLaws, lambda_1: float) -> Decomposition:
     """The terms of the decomposition of Eq. (12); ``laws`` of every prefix there is.
 
     On the support of pi, P_pi w_t = lambda_1 P_g P_data / (P_g + P_data), the weight of Eq. (12). Where P_g or
-    P_data is 0 both are 0.
+    P_data is 0 both are 0. P_data delta_2 is P_data - P_pi, which is finite where delta_2 overflows.
     """
     policy, data, played, logged = laws.policy.exp(), laws.data.exp(), laws.policy.isfinite(), laws.data.isfinite()
     met = laws.generated.exp() * optimal_discriminator(laws.data, laws.generated)  # P_g P_data / (P_g + P_data)
     found = biases(laws, lambda_1)
-    weight, excess = torch.where(played, found.weight, 0.0), torch.where(logged, found.delta_2, 0.0)
+    weight = torch.where(played, found.weight, 0.0)
     return Decomposition(
         value=(policy * laws.reward).sum(),
         reward_error=(policy * weight * found.delta).sum(),
-        data_shift=(1 - lambda_1) * (data * excess * laws.reward).sum(),
+        data_shift=(1 - lambda_1) * ((data - policy) * laws.reward)[logged].sum(),
         shrinkage=-(policy * (lambda_1 - weight) * laws.reward).sum(),
         unlogged=-(1 - lambda_1) * (policy * laws.reward)[~logged].sum(),
         unplayed=lambda_1 * (met * laws.predicted)[~played].sum(),

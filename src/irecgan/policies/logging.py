@@ -70,7 +70,9 @@ class RandomPolicy(Memoryless):
 
     def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:
         """The same for every slate without repeats. (B, K) -> (B, m)"""
-        return world.reward.new_full((len(slate), world.state_count), -_log_orders(self.catalogue_size, self.slate_size))
+        return world.reward.new_full(
+            (len(slate), world.state_count), -_log_orders(self.catalogue_size, self.slate_size)
+        )
 
 
 class MaxPolicy(Memoryless):
@@ -87,9 +89,9 @@ class MaxPolicy(Memoryless):
         """1 on the slate and 0 elsewhere. (m, n)"""
         return torch.zeros_like(world.reward).scatter(1, self.slates, 1.0)
 
-    def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:
+    def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:  # noqa: ARG002
         """0 in the states of which ``slate`` (B, K) is the best, else -inf. (B, m)"""
-        return _only(slate, self.slates).to(world.reward)
+        return _only(slate, self.slates)
 
 
 class MixPolicy(Memoryless):
@@ -120,14 +122,14 @@ class MixPolicy(Memoryless):
         by_rank[:, low:high] += 0.5 * self.slate_size / (high - low)
         return torch.zeros_like(by_rank).scatter(1, self.ranking, by_rank)
 
-    def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:
+    def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:  # noqa: ARG002
         """Half the max slate's plus half the band's. (B, K) -> (B, m)"""
         low, high = self.band
         best = _only(slate, self.ranking[:, : self.slate_size])
         rank = self.ranking.argsort(1)[:, slate]  # (m, B, K)
         inside = ((rank >= low) & (rank < high)).all(2).T  # (B, m)
-        middling = torch.where(inside, -_log_orders(high - low, self.slate_size), -torch.inf)
-        return torch.logaddexp(best, middling).to(world.reward) - math.log(2)
+        middling = inside.double().log() - _log_orders(high - low, self.slate_size)
+        return torch.logaddexp(best, middling) - math.log(2)
 
 
 class BlendedPolicy(Memoryless):
@@ -150,8 +152,8 @@ class BlendedPolicy(Memoryless):
     def propose(self, state: NoMemory, hidden: Tensor | None, generator: torch.Generator) -> Tensor:
         """Slates of the one or the other. (B, K)"""
         coin = torch.rand(state.sessions, 1, generator=generator) < self.share
-        slates = (policy.propose(state, hidden, generator) for policy in (self.first, self.second))
-        return torch.where(coin, *slates)
+        first, second = (policy.propose(state, hidden, generator) for policy in (self.first, self.second))
+        return torch.where(coin, first, second)
 
     def inclusion(self, world: MDPWorld) -> Tensor:
         """The mean of both, weighed. (m, n)"""
@@ -178,7 +180,7 @@ def _log_orders(items: int, size: int) -> float:
 
 def _only(slate: Tensor, slates: Tensor) -> Tensor:
     """0 where ``slate`` (B, K) is the one of a state in ``slates`` (m, K), else -inf. (B, m)"""
-    return torch.where((slate[:, None] == slates).all(2), 0.0, -torch.inf)
+    return (slate[:, None] == slates).all(2).double().log()
 
 
 def _choose(rows: int, items: int, size: int, generator: torch.Generator) -> Tensor:

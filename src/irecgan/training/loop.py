@@ -32,13 +32,13 @@ def run_phases(recipe: Recipe, lab: Lab, directory: Path, observe: Observer | No
     progress = load_checkpoint(checkpoint, lab) if checkpoint.exists() else Progress()
     with MetricsLog(directory, progress.lines) as log:
         while progress.phase < len(recipe.phases):
-            _run_phase(recipe.phases[progress.phase], lab, progress, log, checkpoint, observe)
+            _run_phase(recipe.phases[progress.phase], lab, progress, log, checkpoint, observe=observe)
             _finish_phase(recipe.phases[progress.phase], lab, progress)
             save_checkpoint(checkpoint, lab, progress)
 
 
 def _run_phase(
-    phase: Phase, lab: Lab, progress: Progress, log: MetricsLog, checkpoint: Path, observe: Observer | None
+    phase: Phase, lab: Lab, progress: Progress, log: MetricsLog, checkpoint: Path, *, observe: Observer | None
 ) -> None:
     limit = phase.limit(lab)
     if observe is not None:

@@ -48,7 +48,8 @@ def off_policy_gradient(agent: Agent, batch: SessionBatch, config: TrainingConfi
 
     The weight is the ratio of the chances that the slate holds the click where the log gives its
     propensity, else that of pi and a model of the logged clicks, fitted on the agent's state without
-    touching it (Chen et al., 2019).
+    touching it (Chen et al., 2019). Under the top-K correction, whose multiplier turns pi grad log pi into
+    the gradient of that chance, it is pi over the logged chance in either case.
     """
     behaviour, log_policy = _off_policy(agent, batch)
     weight = _weights(batch, behaviour, log_policy, config)
@@ -121,7 +122,7 @@ def _off_policy(agent: Agent, batch: SessionBatch) -> tuple[Tensor, Tensor]:
 def _weights(batch: SessionBatch, behaviour: Tensor, log_policy: Tensor, config: TrainingConfig) -> Tensor:
     propensity = batch.propensity[batch.real]
     modelled = importance_weight(log_policy, behaviour, config.weight_cap)
-    shown = inclusion_log_probability(log_policy, _slate_size(batch))
+    shown = log_policy if config.top_k_correction else inclusion_log_probability(log_policy, _slate_size(batch))
     logged = importance_weight(shown, propensity.log(), config.weight_cap)
     return torch.where(propensity.isnan(), modelled, logged)
 

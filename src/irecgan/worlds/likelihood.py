@@ -31,15 +31,15 @@ def session_log_chances(world: MDPWorld, batch: SessionBatch, shown: Tensor) -> 
     found = joint.new_zeros(batch.real.shape)
     for t in range(batch.real.shape[1]):
         rows = batch.real[:, t].nonzero().squeeze(1)
-        mass, joint = _step(world, batch, t, rows, joint[rows], shown[rows, t].to(joint))
+        mass, moved = _step(world, batch, t, rows, joint=joint[rows], shown=shown[rows, t].to(joint))
         log_chance = log_chance.index_add(0, rows, mass)
         found[rows, t] = log_chance[rows]
-        joint = torch.zeros(len(batch), world.state_count, dtype=joint.dtype).index_copy(0, rows, joint)
+        joint = torch.zeros(len(batch), world.state_count, dtype=joint.dtype).index_copy(0, rows, moved)
     return found
 
 
 def _step(
-    world: MDPWorld, batch: SessionBatch, t: int, rows: Tensor, joint: Tensor, shown: Tensor
+    world: MDPWorld, batch: SessionBatch, t: int, rows: Tensor, *, joint: Tensor, shown: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The log chance of step ``t`` given those before it (R,), and the hidden states after it (R, m)."""
     slate, position = batch.slate[rows, t], batch.position[rows, t]

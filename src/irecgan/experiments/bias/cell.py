@@ -6,7 +6,7 @@ from typing import Any
 
 from irecgan.data.batch import Sessions
 from irecgan.evaluation.bias import Encounter, Figures, exact_figures, finite_samples, sampled_figures
-from irecgan.experiments.bias.settings import BiasCell, BiasSettings, Log, WorldSettings
+from irecgan.experiments.bias.settings import ARMS, BiasCell, BiasSettings, Log, WorldSettings
 from irecgan.policies.logging import BlendedPolicy, LoggingPolicy, MixPolicy, RandomPolicy
 from irecgan.seeding import Streams
 from irecgan.simulation import simulate
@@ -15,7 +15,6 @@ from irecgan.training.lab import make_lab
 from irecgan.training.learner import mean_loss
 from irecgan.training.loop import run_phases
 from irecgan.training.phases import Phase
-from irecgan.training.recipes import find_recipe
 from irecgan.worlds.mdp import MDPWorld, draw_world
 
 SOFTNESS = 0.3
@@ -25,13 +24,13 @@ SOFTNESS = 0.3
 def work(settings: BiasSettings, cell: BiasCell, scratch: Path) -> dict[str, Any]:
     """Figures before the first round and after every one, of the kept models, and over finite samples.
 
-    World, log, held-out sessions and first weights depend on the seed alone: recipes of one seed are paired.
+    World, log, held-out sessions and first weights depend on the seed alone: arms of one seed are paired.
     """
     setting = settings.worlds[cell.scale]
     streams = Streams(cell.seed)
     world = draw_world(setting.law, setting.states, setting.items, setting.slate_size, seed=cell.seed)
     logging = logging_policy(cell.log, world)
-    recipe = find_recipe(cell.recipe)
+    recipe = ARMS[cell.arm]
     lab = make_lab(_logged(world, logging, setting, streams), setting.config, streams, recipe.agent_loss, recipe.heads)
     judge = lab.discriminator if "discriminator" in recipe.teaches else None
     met = Encounter(lab.agent, lab.user, world, logging, setting.clicks, judge)
@@ -46,9 +45,9 @@ def work(settings: BiasSettings, cell: BiasCell, scratch: Path) -> dict[str, Any
 
     rounds: list[Figures] = []
 
-    def observe(phase: Phase, units: int) -> None:  # noqa: ARG001
-        if phase.name == recipe.phases[-1].name:
-            rounds.append(figures())
+    def observe(phase: Phase, units: int) -> None:
+        if phase.name == recipe.phases[-1].name and units % setting.every == 0:
+            rounds.append({"round": float(units)} | figures())
 
     run_phases(recipe, lab, scratch, observe)
     kept = figures()

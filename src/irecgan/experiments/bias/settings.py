@@ -6,13 +6,26 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from irecgan.training.config import TrainingConfig
+from irecgan.training.phases import Fit, Rounds
+from irecgan.training.recipes import Recipe, find_recipe
 
 Scale = Literal["listed", "paper"]
 """A world whose sessions can all be listed, or the world of the paper's simulated test."""
 Log = Literal["random", "soft", "mix"]
 """Who logged: random slates; mix softened by random slates; mix."""
-RECIPES = ("irecgan", "pgu")
-"""With and without a discriminator; the phases before the rounds are the same."""
+Arm = Literal["irecgan", "unscored", "pgu"]
+"""With a discriminator; the same without its scores, all weights 1; and with U as the log alone has taught it."""
+ARMS: dict[Arm, Recipe] = {
+    "irecgan": find_recipe("irecgan"),
+    "unscored": Recipe(
+        "unscored",
+        "irecgan without D: the user model goes on learning, and generated sessions weigh 1",
+        "agent",
+        (Fit("user"), Fit("agent"), Rounds(scored=False, keeps=("agent",), user=True)),
+    ),
+    "pgu": find_recipe("pgu"),
+}
+"""Up to the rounds they are the same training."""
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -30,6 +43,7 @@ class WorldSettings(BaseModel):
     sessions: Positive  # logged
     logs: tuple[Log, ...]
     training: Mapping[str, Any]  # settings that differ from their defaults
+    every: Positive = 1  # rounds between two measurements
 
     @property
     def config(self) -> TrainingConfig:
@@ -49,13 +63,13 @@ class BiasSettings(BaseModel):
 
 
 class BiasCell(BaseModel):
-    """One training: with or without a discriminator."""
+    """One training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scale: Scale
     log: Log
-    recipe: Literal["irecgan", "pgu"]
+    arm: Arm
     seed: int
 
     @property
@@ -65,11 +79,11 @@ class BiasCell(BaseModel):
 
 
 def cells(settings: BiasSettings) -> list[BiasCell]:
-    """Both recipes on the log of every world, policy and seed; the longest trainings first."""
+    """All arms on the log of every world, policy and seed; the longest trainings first."""
     return [
-        BiasCell(scale=scale, log=log, recipe=recipe, seed=seed)
+        BiasCell(scale=scale, log=log, arm=arm, seed=seed)
         for scale, world in sorted(settings.worlds.items(), reverse=True)
-        for recipe in RECIPES
+        for arm in ARMS
         for log in world.logs
         for seed in range(settings.seeds)
     ]
@@ -96,6 +110,7 @@ _LISTED = WorldSettings(
         "rounds": 8,
         "patience": 8,  # all rounds are played
     },
+    every=2,
 )
 _PAPER = WorldSettings(
     law="softmax",
