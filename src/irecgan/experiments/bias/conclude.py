@@ -11,8 +11,10 @@ from irecgan.experiments.bias.results import (
     Pick,
     bias,
     change,
+    data_bias,
     deviation,
     error,
+    generated_bias,
     grouped,
     kept,
     model_bias,
@@ -23,6 +25,9 @@ from irecgan.experiments.report import Section, Table, render
 from irecgan.tables import aligned
 
 _SOURCES: dict[str, Pick] = {
+    "V_data - V": data_bias,
+    "V_g - V": generated_bias("plain"),
+    "E_g[D R] / E_g[D] - V": generated_bias("learned_normalised"),
     "|V_g - V|": model_bias,
     "total variation of g from pi": kept("distance/policy"),
     "mean |Delta|": kept("delta/mean_abs"),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.bias.results import ESTIMATES, Group, Pick, bias_of, deviation, size_of_bias
@@ -26,7 +27,6 @@ _QUANTITIES = {
     "weight/mean": "mean w, where π goes",
     "distance/policy": "total variation of g from π",
 }
-_LOGARITHMIC = ("delta/mean_abs", "delta_1/mean_abs", "delta_2/mean_abs")
 
 
 def figures(groups: Sequence[Group]) -> dict[str, str]:
@@ -56,13 +56,15 @@ def sources_plot(groups: Sequence[Group]) -> str:
         figure = Figure(figsize=(2.3 * len(_QUANTITIES), 2.1 * len(groups)), layout="constrained")
         grid = figure.subplots(len(groups), len(_QUANTITIES), squeeze=False)
         for row, group in zip(grid, groups, strict=True):
-            for axes, (name, title) in zip(row, _QUANTITIES.items(), strict=True):
+            for axes, name in zip(row, _QUANTITIES, strict=True):
                 for arm in ARMS:
                     _curve(axes, group, arm, _figure(name), label=arm, colour=colours[arm])
-                if name in _LOGARITHMIC:
-                    axes.set_yscale("log")
-                axes.set(title=title if row is grid[0] else "", xlabel="rounds" if row is grid[-1] else "")
+                _readable(axes)
             row[0].set_ylabel(group.title)
+        for axes, title in zip(grid[0], _QUANTITIES.values(), strict=True):
+            axes.set_title(title)
+        for axes in grid[-1]:
+            axes.set_xlabel("rounds")
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(ARMS))
         return svg(figure)
@@ -84,6 +86,16 @@ def price_plot(groups: Sequence[Group]) -> str:
         return svg(figure)
 
 
+def _readable(axes: Axes) -> None:
+    """A logarithmic axis where the curves span more than a factor of 10, and no magnified rounding."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+    low, high = np.nanmin(values), np.nanmax(values)
+    if low > 0 and high > 10 * low:
+        axes.set_yscale("log")
+    elif high - low < 1e-3 * abs(high):
+        axes.set_ylim(0.9 * low, 1.1 * high)
+
+
 def _rows_for(groups: Sequence[Group]) -> int:
     return (len(groups) + 1) // 2
 
@@ -103,6 +115,7 @@ def _curve(axes: Axes, group: Group, arm: Arm, pick: Callable[[int], Pick], *, l
     missing = Interval.exact(np.nan)
     known = [mean if mean is not None else missing for mean in means]
     axes.plot(rounds, [k.mean for k in known], "o-", markersize=2, color=colour, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.fill_between(rounds, [k.low for k in known], [k.high for k in known], color=colour, alpha=0.15, linewidth=0)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from irecgan.evaluation.bias import LAMBDA_1
 from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.bias.settings import Arm, BiasCell, Log, Scale
 from irecgan.experiments.seeds import over_seeds
@@ -93,6 +94,24 @@ def size_of_bias(estimate: str) -> Pick:
 def model_bias(result: Json) -> float:
     """|V_g - V_pi|: how far the value among learned users is from that among true ones."""
     return abs(float(result["kept"]["value/generated"]) - float(result["kept"]["value/policy"]))
+
+
+def generated_bias(estimate: str) -> Pick:
+    """How far the generated part of an estimate, alone, is above V_pi."""
+
+    def pick(result: Json) -> float | None:
+        figures = result["kept"]
+        value, data, truth = (figures.get(k) for k in (f"estimate/{estimate}", "value/data", "value/policy"))
+        if value is None:
+            return None
+        return float((value - (1 - LAMBDA_1) * data) / LAMBDA_1 - truth)
+
+    return pick
+
+
+def data_bias(result: Json) -> float:
+    """How far the value of the logging policy is above V_pi."""
+    return float(result["kept"]["value/data"]) - float(result["kept"]["value/policy"])
 
 
 def deviation(estimate: str) -> Pick:
