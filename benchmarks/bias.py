@@ -1,7 +1,6 @@
 """The bias theory of section 6, measured: the experiment ``bias``, with its figures as files."""
 
 import argparse
-import json
 import multiprocessing
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -44,7 +43,7 @@ def main() -> None:
     (args.out / "cells").mkdir(parents=True, exist_ok=True)
     found = results(PRESETS[args.preset], args.out / "cells", args.workers)
     numbers, text, html = conclude(PRESETS[args.preset], found)
-    write_json(args.out / "results.json", json.loads(json.dumps(numbers)))
+    write_json(args.out / "results.json", numbers)
     write_text(args.out / "report.html", html)
     if args.figures is not None:
         args.figures.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,7 @@ class Encounter:
 
     @torch.no_grad()
     def laws(self, batch: SessionBatch, *, rewards: bool = False) -> PrefixLaws:
-        """The laws of every prefix of the sessions in ``batch``, float64. (B, T)
+        """The laws of every prefix of the sessions in ``batch``, which has all slates, float64. (B, T)
 
         With ``rewards`` the rewards of the clicks are part of the prefix: in the true world every click
         earns 1, while the user model draws rewards. Without, they are summed out.
