@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from irecgan.experiments.registry import find_experiment
-from irecgan.experiments.study import REPORT, RESULTS, STUDY
+from irecgan.experiments.study import FIGURES, REPORT, RESULTS, STUDY
 from irecgan.files import write_text
 
 INTRODUCTION = """# Reports of the experiments
@@ -28,6 +28,8 @@ def section(source: Path, target: Path, name: str) -> str:
     folder = target / name
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(source / REPORT, folder / REPORT)
+    if (source / FIGURES).is_dir():
+        shutil.copytree(source / FIGURES, folder / FIGURES, dirs_exist_ok=True)
     settings = json.loads((source / STUDY).read_text())["settings"]
     claims: list[dict[str, Any]] = json.loads((source / RESULTS).read_text())["claims"]
     rows = [f"| {claim['claim']} | {claim['verdict']} | {counts(claim)} |" for claim in claims]

@@ -78,7 +78,8 @@ def test_the_terms_of_a_listed_world_add_up(results: list[tuple[BiasCell, dict[s
 
 
 def test_the_conclusion_counts_paired_differences(results: list[tuple[BiasCell, dict[str, Any]]]) -> None:
-    numbers, text, html = conclude(SETTINGS, results)
+    conclusion = conclude(SETTINGS, results)
+    numbers, text, html = conclusion.json, conclusion.text, conclusion.html
     json.dumps(numbers, allow_nan=False)
     group = grouped(results)[0]
     by_hand = []
@@ -91,7 +92,11 @@ def test_the_conclusion_counts_paired_differences(results: list[tuple[BiasCell, 
     assert group.values("irecgan", change("learned", size_of_bias)) == pytest.approx(by_hand)
     assert numbers["groups"][0]["estimates"]["learned"]["size_change"]["mean"] == pytest.approx(sum(by_hand) / 2)
     assert group.title in text
-    drawn = figures(grouped(results))
+    tests = {claim["claim"]: claim["tests"] for claim in numbers["claims"]}
+    lowers = tests["The learned D as a weight lowers the bias of the value"]
+    assert lowers[0]["mean"] == pytest.approx(-sum(by_hand) / 2)
+    drawn = conclusion.figures
+    assert drawn == figures(grouped(results))
     assert list(drawn) == ["estimates", "sources", "price"]
     for name, svg in drawn.items():
         assert ElementTree.fromstring(svg).tag.endswith("svg"), name

@@ -150,10 +150,10 @@ class BlendedPolicy(Memoryless):
         self.second = second
         self.share = share
 
-    def propose(self, state: NoMemory, hidden: Tensor | None, generator: torch.Generator) -> Tensor:
+    def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:
         """Slates of the one or the other. (B, K)"""
         coin = torch.rand(state.sessions, 1, generator=generator) < self.share
-        first, second = (policy.propose(state, hidden, generator) for policy in (self.first, self.second))
+        first, second = (policy.propose(state, scene, generator) for policy in (self.first, self.second))
         return torch.where(coin, first, second)
 
     def inclusion(self, world: MDPWorld) -> Tensor:

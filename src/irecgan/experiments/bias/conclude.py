@@ -1,8 +1,9 @@
 """The conclusion of the experiment ``bias``: tables, figures, and the answer to its question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from irecgan.evaluation.intervals import Interval
+from irecgan.experiments.bias.claims import comparisons
 from irecgan.experiments.bias.plot import figures
 from irecgan.experiments.bias.results import (
     ESTIMATES,
@@ -22,6 +23,9 @@ from irecgan.experiments.bias.results import (
 )
 from irecgan.experiments.bias.settings import ARMS, BiasCell, BiasSettings
 from irecgan.experiments.report import Section, Table, render
+from irecgan.experiments.study import Conclusion
+from irecgan.experiments.verdict_section import verdict_section, verdict_text
+from irecgan.experiments.verdicts import Judged, judge
 from irecgan.tables import aligned
 
 _SOURCES: dict[str, Pick] = {
@@ -48,16 +52,23 @@ _RATIOS: dict[str, Pick] = {
 }
 
 
-def conclude(settings: BiasSettings, results: Sequence[tuple[BiasCell, Json]]) -> tuple[Json, str, str]:
-    """Numbers for programs, text for a terminal, and a page of HTML."""
+def conclude(settings: BiasSettings, results: Sequence[tuple[BiasCell, Json]]) -> Conclusion:
+    """Tables, plots and verdicts."""
     groups = grouped(results)
-    found = {"groups": [_group_json(group) for group in groups], "answer": [answer(group) for group in groups]}
+    judged = judge(comparisons(groups))
+    found = {
+        "settings": settings.model_dump(mode="json"),
+        "groups": [_group_json(group) for group in groups],
+        "answer": [answer(group) for group in groups],
+        "claims": [claim.to_json() for claim in judged],
+    }
     text = "\n\n".join(
         f"{group.title}\n{aligned([_ESTIMATE_HEADS, *_estimate_rows(group)])}\n\n"
         f"{aligned([_SOURCE_HEADS, *_source_rows(group)])}\n\n{answer(group)}"
         for group in groups
     )
-    return found, text, _page(settings, groups)
+    drawn = figures(groups)
+    return Conclusion(found, f"{text}\n\n{verdict_text(judged)}", _page(settings, groups, judged, drawn), drawn)
 
 
 def answer(group: Group) -> str:
@@ -156,10 +167,10 @@ def _group_json(group: Group) -> Json:
     }
 
 
-def _page(settings: BiasSettings, groups: Sequence[Group]) -> str:
-    drawn = figures(groups)
+def _page(settings: BiasSettings, groups: Sequence[Group], judged: Sequence[Judged], drawn: Mapping[str, str]) -> str:
     sampled = [group for group in groups if group.scale == "paper"]
     sections = [
+        verdict_section(judged, settings.seeds),
         Section("Does the discriminator lower the bias?", " ".join(answer(group) for group in groups)),
         Section(
             "Bias of the value estimates, round by round",

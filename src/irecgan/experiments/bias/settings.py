@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from irecgan.experiments.study import Cell, Seeds, Settings
 from irecgan.training.config import TrainingConfig
 from irecgan.training.phases import Fit, Rounds
 from irecgan.training.recipes import Recipe, find_recipe
@@ -51,31 +52,22 @@ class WorldSettings(BaseModel):
         return TrainingConfig.checked({**self.training, "max_length": self.clicks, "slate_size": self.slate_size})
 
 
-class BiasSettings(BaseModel):
+class BiasSettings(Settings):
     """The whole experiment."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seeds: Positive = 5  # of a world, its log and the training on it
+    seeds: Seeds = 5  # of a world, its log and the training on it
     worlds: Mapping[Scale, WorldSettings]
     measured_sessions: Positive = 2_000  # of each law, where sessions cannot be listed
     repeats: Positive = 100  # samples of generated sessions, for the variance of an estimate
 
 
-class BiasCell(BaseModel):
+class BiasCell(Cell):
     """One training."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     scale: Scale
     log: Log
     arm: Arm
     seed: int
-
-    @property
-    def key(self) -> str:
-        """Its file name."""
-        return "-".join(map(str, dict(self).values()))
 
 
 def cells(settings: BiasSettings) -> list[BiasCell]:
