@@ -104,17 +104,20 @@ class Rounds:
     """Generate sessions and learn from them beside the log, round by round.
 
     ``scored``: generated sessions weigh by q_D of Eq. (6) and U and D go on learning (IRecGAN, LSTMD);
-    otherwise they weigh 1 and only the agent learns (PGU).
+    otherwise they weigh 1 and only the agent learns (PGU). ``user``: U goes on learning without scores too.
     """
 
     scored: bool
     keeps: tuple[ModelName, ...]
     name: str = "rounds"
+    user: bool = False
 
     @property
     def teaches(self) -> tuple[ModelName, ...]:
         """The agent; with ``scored`` all three."""
-        return ("user", "agent", "discriminator") if self.scored else ("agent",)
+        if self.scored:
+            return ("user", "agent", "discriminator")
+        return ("user", "agent") if self.user else ("agent",)
 
     def limit(self, lab: Lab) -> int:
         """The most rounds."""
@@ -125,9 +128,10 @@ class Rounds:
         metrics: Metrics = {}
         for epoch in range(lab.config.agent_epochs_per_round):
             metrics |= self._epoch(lab, "agent", (self.name, index, "agent", epoch), told=True)
-        if self.scored:
+        if self.scored or self.user:
             for epoch in range(lab.config.user_epochs_per_round):
                 metrics |= self._epoch(lab, "user", (self.name, index, "user", epoch), told=False)
+        if self.scored:
             for epoch in range(lab.config.discriminator_epochs):
                 metrics |= discriminator_epoch(lab, (self.name, index, "discriminator", epoch))
         losses = [mean_loss(lab.judges[model], lab.data.validation) for model in self.keeps]

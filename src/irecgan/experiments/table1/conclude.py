@@ -86,14 +86,15 @@ def _heads(part: Part) -> list[str]:
 
 
 def _rows(part: Part) -> list[list[str]]:
-    best = sorted(part.rows, key=lambda name: -part.mean(name, "p@10").mean)
+    best = part.ranked("p@10")
+    beyond = [name for name in part.rows if name not in best]  # the oracle, which only the true world knows
     return [
         [
             name,
             *(str(part.mean(name, metric)) if part.values(name, metric) else "" for metric in _metrics(part)),
             ", ".join(PAPER.get(name, ())),
         ]
-        for name in best
+        for name in [*beyond, *best]
     ]
 
 

@@ -11,7 +11,7 @@ def precision_plot(part: Part) -> str:
     with styled():
         figure = Figure(figsize=(9, 0.27 * len(part.rows) + 0.9), layout="constrained")
         for axes, metric in zip(figure.subplots(1, 2), ("p@1", "p@10"), strict=True):
-            names = sorted(part.rows, key=lambda name: part.mean(name, metric).mean)
+            names = part.ranked(metric)[::-1]
             values = [part.mean(name, metric) for name in names]
             errors = [[v.mean - v.low for v in values], [v.high - v.mean for v in values]]
             axes.errorbar([v.mean for v in values], range(len(names)), xerr=errors, fmt="o", markersize=4, capsize=2)
