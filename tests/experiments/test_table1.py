@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from irecgan.data.log import SessionLog
 from irecgan.data.prepare import prepare
 from irecgan.errors import UserError
 from irecgan.experiments.registry import find_experiment
@@ -44,6 +45,15 @@ def test_a_model_on_a_prepared_log_is_split_as_it_was_prepared(prepared: Path, t
     assert work(settings, cell, tmp_path) == found
     other = work(settings, cell.model_copy(update={"seed": 4}), tmp_path)
     assert other["logged_order"] != found["logged_order"]
+
+
+def test_a_log_without_rewards_is_reranked_too(tmp_path: Path) -> None:
+    frame = small_log(80).frame.drop("reward")
+    SessionLog.from_frame(frame).write(tmp_path / "log.parquet")
+    prepare("log", [tmp_path / "log.parquet"], tmp_path / "plain", shares=(0.5, 0.25, 0.25))
+    settings = SMALL.model_copy(update={"logs": (str(tmp_path / "plain"),), "min_candidates": 2})
+    found = work(settings, Table1Cell(log="plain", split="random", seed=0, row=NAIVE), tmp_path)
+    assert found["random"]["rerank"]["steps"] > 0
 
 
 def test_wrong_logs_are_named(prepared: Path, tmp_path: Path) -> None:

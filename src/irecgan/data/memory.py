@@ -69,7 +69,8 @@ def _of_machine() -> float | None:
 def _of_group() -> float | None:
     group = Path("/sys/fs/cgroup")
     try:
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        return None if limit == "max" else float(limit) - float((group / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        limit, used = ((group / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+        counts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+        return None if limit == "max" else float(limit) - float(used) + float(counts["file"])  # cached files give way
+    except (OSError, ValueError, KeyError):
         return None

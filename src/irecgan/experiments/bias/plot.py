@@ -25,7 +25,7 @@ _QUANTITIES = {
     "delta_1/mean_abs": "mean |δ₁|, where π goes",
     "delta_2/mean_abs": "mean |δ₂|, where the log is",
     "weight/mean": "mean w, where π goes",
-    "distance/policy": "total variation of g from π",
+    "distance/policy": "distance of g from π",
 }
 
 

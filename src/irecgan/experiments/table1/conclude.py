@@ -71,7 +71,7 @@ def _sections(part: Part) -> list[Section]:
         words = (
             "What each model earns in the true world when it orders the lists of new sessions. The logged order was "
             "made by the shop's own ranker, which clicks follow; P@10 on the log is what can be measured without the "
-            "truth."
+            "truth. In the world items of equal score stay as the shop's ranker has them; on the log ties lose."
         )
         sections.append(Section(f"{part.title}: the truth", words, plot=worth_plot(part)))
     return sections
