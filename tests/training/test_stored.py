@@ -126,6 +126,21 @@ def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_the_same_weights(
     assert lines[0] == lines[1]
 
 
+def test_only_what_belongs_to_a_unit_is_done_once() -> None:
+    journal, done = Journal(), []
+
+    def work() -> dict[str, float]:
+        done.append(1)
+        return {"done": float(len(done))}
+
+    journal.part(("speed",), work)
+    assert journal.part(("speed",), work) == {"done": 2.0}
+    journal.begin()
+    assert journal.part(("rounds", 0), work) == journal.part(("rounds", 0), work) == {"done": 3.0}
+    journal.begin()
+    assert journal.part(("rounds", 0), work) == {"done": 4.0}
+
+
 def test_stored_and_in_memory_sessions_are_worth_the_same(tmp_path: Path) -> None:
     """Where an epoch is one batch, the order of the sessions decides nothing but the last digits."""
     log = small_log()

@@ -44,7 +44,7 @@ def load_checkpoint(path: Path, lab: Lab) -> Progress:
     try:
         with safe_open(path, framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()["progress"]))
-            account = Account(**json.loads(file.metadata()["unit"]))
+            account = Account(**json.loads(file.metadata().get("unit", "{}")))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for name, learner in lab.learners.items():
             learner.load_state(_below(tensors, f"{name}/"))

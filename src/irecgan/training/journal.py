@@ -24,7 +24,7 @@ class Account:
 
 
 class Journal:
-    """Keeps an account of a unit, and has it saved every ``minutes`` of an epoch; never where that is None.
+    """Keeps an account of a unit from `begin` on, and has it saved every ``minutes`` of an epoch if that is not None.
 
     A unit asks here for everything that would come out otherwise if it were done again: its epochs, which change
     weights, and generated sessions, which were made by weights that are gone. All else follows from its name.
@@ -32,17 +32,21 @@ class Journal:
 
     def __init__(self, minutes: float | None = None) -> None:
         self.account = Account()
+        self._keeps = False
         self.save: Callable[[], None] = lambda: None
         self._every = None if minutes is None else 60 * minutes
         self._saved = time.monotonic()
 
     def begin(self, account: Account | None = None) -> None:
         """A unit begins, or goes on from ``account``."""
-        self.account = account or Account()
+        self._keeps, self.account = True, account or Account()
         self._saved = time.monotonic()
 
     def part(self, name: Name, work: Callable[[], Metrics]) -> Metrics:
         """What ``work`` measures, which is done only once; one part ends before the next begins."""
+        if not self._keeps:
+            self.account = Account()
+            return work()
         key = "/".join(map(str, name))
         if key not in self.account.done:
             done = self.account.done | {key: work()}

@@ -29,6 +29,7 @@ def run_phases(recipe: Recipe, lab: Lab, directory: Path, observe: Observer | No
     at the models of ``lab`` as they learn, and must leave them as they are.
     """
     checkpoint = directory / CHECKPOINT
+    lab.journal.begin()
     progress = load_checkpoint(checkpoint, lab) if checkpoint.exists() else Progress()
     lab.journal.save = lambda: save_checkpoint(checkpoint, lab, progress)
     with MetricsLog(directory, progress.lines) as log:
