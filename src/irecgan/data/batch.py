@@ -117,10 +117,9 @@ class Sessions:
 
     def batch(self, rows: Tensor) -> SessionBatch:
         """The sessions ``rows`` (B,), padded to the longest of them and to their longest slate."""
-        start, steps = self.step_start[rows], self.steps[rows]
-        real, step = _ragged(start, steps)  # (B, T)
-        sizes = torch.where(real, self.slate_sizes[step], 0)
-        shown, entry = _ragged(self.item_start[:-1][step].flatten(), sizes.flatten())
+        real, step = _ragged(*_runs(self.step_start, rows))  # (B, T)
+        first, sizes = _runs(self.item_start, step)
+        shown, entry = _ragged(first.flatten(), torch.where(real, sizes, 0).flatten())
         shown, entry = (x.unflatten(0, real.shape) for x in (shown, entry))  # (B, T, K)
         nothing = self.catalogue_size
         slate = torch.where(shown, _take(self.item, entry, nothing).long(), nothing)
@@ -145,11 +144,13 @@ class Sessions:
 
     def select(self, rows: Tensor) -> "Sessions":
         """The sessions ``rows``, in that order."""
-        step = ranges(self.step_start[rows], self.steps[rows])
-        entry = ranges(self.item_start[:-1][step], self.slate_sizes[step])
+        first_step, steps = _runs(self.step_start, rows)
+        step = ranges(first_step, steps)
+        first_item, sizes = _runs(self.item_start, step)
+        entry = ranges(first_item, sizes)
         return Sessions(
-            step_start=offsets(self.steps[rows]),
-            item_start=offsets(self.slate_sizes[step]),
+            step_start=offsets(steps),
+            item_start=offsets(sizes),
             item=self.item[entry],
             click=self.click[step],
             position=self.position[step],
@@ -274,6 +275,12 @@ def ranges(start: Tensor, counts: Tensor) -> Tensor:
     """The concatenation of ``start[i] .. start[i] + counts[i]``."""
     ends = counts.cumsum(0)
     return torch.arange(int(counts.sum())) + (start - (ends - counts)).repeat_interleave(counts)
+
+
+def _runs(starts: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each of the runs ``rows`` begins, and how long it is; without looking at the others. Two of rows' shape"""
+    first = starts[rows]
+    return first, starts[rows + 1] - first
 
 
 def _ragged(start: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
