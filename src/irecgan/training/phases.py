@@ -144,7 +144,7 @@ class Rounds:
 def fit_epoch(lab: Lab, model: ModelName, sessions: Sessions, name: tuple[str | int, ...]) -> Metrics:
     """One epoch of U or A on ``sessions``; the losses per session on them and on held-out ones."""
     generator = lab.streams.torch(*name, "shuffle")
-    loss = lab.losses[model]
+    loss = lab.loss(model, lab.streams.torch(*name, "negatives"))
     train = lab.learners[model].epoch(loss, sessions, lab.config.batch_size, generator)
     if model == "user":
         calibrate_stop(lab.user, lab.data.some(CALIBRATION))
