@@ -40,7 +40,8 @@ class ItemScores:
         Memory does not grow with the catalogue, and with M by no more than the scores.
         """
         known = items.clamp(max=self.items - 1)
-        if self.items <= _DENSE * items.shape[1]:
+        learns_by_rows = self.by_rows and torch.is_grad_enabled()
+        if self.items <= _DENSE * items.shape[1] and not learns_by_rows:
             return self.all().gather(1, known)
         rows = max(1, _CELLS // max(1, items.shape[1] * self.query.shape[1]))
         parts = zip(self.query.split(rows), known.split(rows), strict=True)

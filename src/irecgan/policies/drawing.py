@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-_BLOCK = 256
+_BLOCK = 64
 """Items whose chances are added up together: where a draw falls is found by block, and then within it."""
 
 

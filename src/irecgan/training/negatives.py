@@ -38,11 +38,12 @@ class Proposal:
 
 def _expected(weight: Tensor, size: int) -> Tensor:
     """min(1, c weight) with the c for which the sum is ``size``. (n,)"""
-    certain = torch.zeros_like(weight, dtype=torch.bool)
-    while True:
-        left = size - int(certain.sum())
-        expected = left * weight / weight[~certain].sum() if left else torch.ones_like(weight)
-        more = ~certain & (expected >= 1)
-        if not bool(more.any()):
-            return torch.where(certain, 1.0, expected)
-        certain |= more
+    order = weight.argsort(descending=True, stable=True)
+    falling = weight[order]
+    rest = falling.flip(0).cumsum(0).flip(0)  # (n,) the weight of an item and of all after it
+    share = (size - torch.arange(len(weight))) * falling / rest  # expectation of an item if those before it are certain
+    certain = int((share >= 1).cumprod(0).sum())
+    expected = torch.ones_like(weight)
+    if certain < len(weight):
+        expected[order[certain:]] = (size - certain) * falling[certain:] / rest[certain]
+    return expected
