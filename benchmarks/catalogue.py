@@ -1,4 +1,4 @@
-"""Large catalogues on one core: steps of learning, slates, recommendations; and what a sampled softmax costs in quality.
+"""Large catalogues on one core: steps of learning, slates, recommendations; and what sampling costs in quality.
 
     python benchmarks/catalogue.py --out catalogue.json             # time and memory, at 40,000 and 1,000,000 items
     python benchmarks/catalogue.py quality LOG --out quality.json   # held-out loss and rerank, full against sampled
