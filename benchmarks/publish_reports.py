@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from irecgan.experiments.registry import find_experiment
-from irecgan.experiments.study import REPORT, RESULTS, STUDY
+from irecgan.experiments.study import FIGURES, REPORT, RESULTS, STUDY
 from irecgan.files import write_text
 
 INTRODUCTION = """# Reports of the experiments
 
 Made by `make reports`: `irecgan reproduce NAME --preset quick` for each. They are small, and say so; a claim that is
 *not decided* here may be decided by `--preset paper`. A comparison is a paired t test over seeds with Holm's
-correction over its claim. Each `report.html` is one file with all plots and tables: download it and open it in a browser.
+correction over its claim. Each `report.html` is one file with all plots and tables, to be opened in a browser.
 """
 
 
@@ -28,6 +28,8 @@ def section(source: Path, target: Path, name: str) -> str:
     folder = target / name
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(source / REPORT, folder / REPORT)
+    if (source / FIGURES).is_dir():
+        shutil.copytree(source / FIGURES, folder / FIGURES, dirs_exist_ok=True)
     settings = json.loads((source / STUDY).read_text())["settings"]
     claims: list[dict[str, Any]] = json.loads((source / RESULTS).read_text())["claims"]
     rows = [f"| {claim['claim']} | {claim['verdict']} | {counts(claim)} |" for claim in claims]

@@ -73,9 +73,15 @@ def run(args: argparse.Namespace) -> Output:
         streams=Streams(args.seed).child("simulate"),
         name=str(args.out),
     )
-    log.write(args.out)
-    if not path.exists():
+    drawn = not path.exists()
+    if drawn:
         world.save(path)
+    try:
+        log.write(args.out)
+    except BaseException:
+        if drawn:
+            path.unlink()
+        raise
     return _output(args.out, path, args.policy, log)
 
 

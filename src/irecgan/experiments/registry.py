@@ -3,6 +3,9 @@
 from typing import Any
 
 from irecgan.errors import UserError
+from irecgan.experiments.bias import cell as bias_cell
+from irecgan.experiments.bias import conclude as bias_conclude
+from irecgan.experiments.bias import settings as bias
 from irecgan.experiments.figure2 import cell as figure2_cell
 from irecgan.experiments.figure2 import conclude as figure2_conclude
 from irecgan.experiments.figure2 import settings as figure2
@@ -38,6 +41,14 @@ _TABLE: tuple[Experiment[Any, Any], ...] = (
         table1.cells,
         table1_cell.work,
         table1_conclude.conclude,
+    ),
+    Experiment(
+        "bias",
+        "the bias of the learned value, with and without a discriminator (section 6)",
+        bias.PRESETS,
+        bias.cells,
+        bias_cell.work,
+        bias_conclude.conclude,
     ),
 )
 

@@ -9,10 +9,10 @@ from irecgan.evaluation.intervals import Interval
 
 
 def over_seeds(values: Sequence[float]) -> Interval:
-    """The mean of one value a seed, with the 95 % interval of Student's t; of one value, the value itself."""
+    """The mean of one value a seed, with the 95 % interval of Student's t; one value alone spans no interval."""
     numbers = np.asarray(values, dtype=float)
     mean = float(numbers.mean())
     if len(numbers) < 2:
-        return Interval.exact(mean)
+        return Interval(mean, mean, mean)
     error = float(stats.t.ppf(0.975, len(numbers) - 1) * stats.sem(numbers))
     return Interval(mean, mean - error, mean + error)

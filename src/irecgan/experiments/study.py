@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, Self, TypeVar
 
@@ -28,6 +28,7 @@ CELLS = "cells"
 STUDY = "study.json"
 RESULTS = "results.json"
 REPORT = "report.html"
+FIGURES = "figures"
 
 Json = dict[str, Any]
 
@@ -80,11 +81,15 @@ C = TypeVar("C", bound=Cell)
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a study found: for programs, for a terminal, and as a page of HTML."""
+    """What a study found: for programs, for a terminal, and as a page of HTML.
+
+    ``figures``: SVG by name, of those plots that are wanted as files of their own.
+    """
 
     json: Json
     text: str
     html: str
+    figures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,8 @@ def run_study(experiment: Experiment[S, C], settings: S, out: Path, workers: int
     conclusion = experiment.conclude(settings, [(cell, read_json(_file(out / CELLS, cell))) for cell in cells])
     write_json(out / RESULTS, conclusion.json)
     write_text(out / REPORT, conclusion.html)
+    for name, figure in conclusion.figures.items():
+        write_text(out / FIGURES / f"{name}.svg", figure)
     return conclusion
 
 

@@ -28,6 +28,8 @@ def verdict_section(judged: Sequence[Judged], seeds: int) -> Section:
 
 def verdict_text(judged: Sequence[Judged]) -> str:
     """The claims with their verdicts, for a terminal."""
+    if not judged:
+        return "no claim can be judged by these models"
     rows = [[claim.claim, claim.verdict.value, claim.count] for claim in judged]
     return aligned([["claim", "verdict", "comparisons"], *rows], left=True)
 

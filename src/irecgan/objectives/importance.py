@@ -21,16 +21,6 @@ def top_k_multiplier(log_probability: Tensor, slate_size: Tensor | int) -> Tenso
     return slate_size * (1 - log_probability.detach().exp()) ** (slate_size - 1)
 
 
-def inclusion_slope(log_probability: Tensor, slate_size: Tensor | int) -> Tensor:
-    """Lambda_K pi / alpha, by which the gradient of log pi becomes that of log alpha. Any shape
-
-    >>> inclusion_slope(torch.tensor([0.5]).log(), 2)  # alpha = 1 - (1 - pi)^2
-    tensor([0.6667])
-    """
-    log_pi = log_probability.detach()
-    return top_k_multiplier(log_pi, slate_size) * (log_pi - inclusion_log_probability(log_pi, slate_size)).exp()
-
-
 def importance_weight(log_target: Tensor, log_behaviour: Tensor, cap: float) -> Tensor:
     """min(pi / beta, ``cap``); no gradient flows through it. Any shape
 

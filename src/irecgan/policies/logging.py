@@ -1,5 +1,6 @@
 """The policies that log the simulated sessions (section 7.1): random, max and mix."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -49,6 +50,10 @@ class LoggingPolicy(Policy[NoMemory], Protocol):
         """The probability that an item stands in the slate of a state. (m, n) float64"""
         ...
 
+    def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:
+        """Log probability of exactly ``slate`` (B, K), in its order, in every state. (B, m) float64"""
+        ...
+
 
 class RandomPolicy(Memoryless):
     """Shows ``slate_size`` items drawn uniformly without replacement, in random order."""
@@ -67,6 +72,12 @@ class RandomPolicy(Memoryless):
         """K / n everywhere. (m, n)"""
         return torch.full_like(world.reward, self.slate_size / self.catalogue_size)
 
+    def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:
+        """The same for every slate without repeats. (B, K) -> (B, m)"""
+        return world.reward.new_full(
+            (len(slate), world.state_count), -_log_orders(self.catalogue_size, self.slate_size)
+        )
+
 
 class MaxPolicy(Memoryless):
     """Shows the items of highest reward in the true state, best first. Observes the state."""
@@ -81,6 +92,10 @@ class MaxPolicy(Memoryless):
     def inclusion(self, world: MDPWorld) -> Tensor:
         """1 on the slate and 0 elsewhere. (m, n)"""
         return torch.zeros_like(world.reward).scatter(1, self.slates, 1.0)
+
+    def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:  # noqa: ARG002
+        """0 in the states of which ``slate`` (B, K) is the best, else -inf. (B, m)"""
+        return _only(slate, self.slates)
 
 
 class MixPolicy(Memoryless):
@@ -111,6 +126,49 @@ class MixPolicy(Memoryless):
         by_rank[:, low:high] += 0.5 * self.slate_size / (high - low)
         return torch.zeros_like(by_rank).scatter(1, self.ranking, by_rank)
 
+    def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:  # noqa: ARG002
+        """Half the max slate's plus half the band's. (B, K) -> (B, m)"""
+        low, high = self.band
+        best = _only(slate, self.ranking[:, : self.slate_size])
+        rank = self.ranking.argsort(1)[:, slate]  # (m, B, K)
+        inside = ((rank >= low) & (rank < high)).all(2).T  # (B, m)
+        middling = inside.double().log() - _log_orders(high - low, self.slate_size)
+        return torch.logaddexp(best, middling) - math.log(2)
+
+
+class BlendedPolicy(Memoryless):
+    """By a coin at every step: the slate of one logging policy, or of another.
+
+    A share of `RandomPolicy` softens a policy that observes the state: every slate can then be logged.
+
+    Args:
+        first: shows its slate with chance ``share``.
+        second: otherwise.
+        share: in [0, 1].
+
+    """
+
+    def __init__(self, first: LoggingPolicy, second: LoggingPolicy, share: float) -> None:
+        self.first = first
+        self.second = second
+        self.share = share
+
+    def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:
+        """Slates of the one or the other. (B, K)"""
+        coin = torch.rand(state.sessions, 1, generator=generator) < self.share
+        first, second = (policy.propose(state, scene, generator) for policy in (self.first, self.second))
+        return torch.where(coin, first, second)
+
+    def inclusion(self, world: MDPWorld) -> Tensor:
+        """The mean of both, weighed. (m, n)"""
+        return self.share * self.first.inclusion(world) + (1 - self.share) * self.second.inclusion(world)
+
+    def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:
+        """The mean of both chances, weighed. (B, K) -> (B, m)"""
+        chances = torch.stack([policy.slate_log_chance(world, slate) for policy in (self.first, self.second)])
+        shares = chances.new_tensor([self.share, 1 - self.share]).log()
+        return (chances + shares[:, None, None]).logsumexp(0)
+
 
 def logging_policies(world: MDPWorld) -> dict[str, LoggingPolicy]:
     """All three by name."""
@@ -123,6 +181,16 @@ def observed(scene: Scene) -> Tensor:
     if scene.hidden is None:
         raise ValueError("this policy observes the true state, and the world shows none")
     return scene.hidden
+
+
+def _log_orders(items: int, size: int) -> float:
+    """Log of the number of ways to show ``size`` of ``items`` in some order."""
+    return math.lgamma(items + 1) - math.lgamma(items - size + 1)
+
+
+def _only(slate: Tensor, slates: Tensor) -> Tensor:
+    """0 where ``slate`` (B, K) is the one of a state in ``slates`` (m, K), else -inf. (B, m)"""
+    return (slate[:, None] == slates).all(2).double().log()
 
 
 def _choose(rows: int, items: int, size: int, generator: torch.Generator) -> Tensor:

@@ -47,6 +47,21 @@ def ordered(scores: Tensor, candidates: Tensor) -> Tensor:
     return candidates.gather(1, scores.argsort(dim=1, descending=True, stable=True))
 
 
+def slate_log_probability(scores: Tensor, slate: Tensor) -> Tensor:
+    """The log chance that `sampled_slate` draws exactly ``slate``, in its order, Eq. (4). (B, n), (B, K) -> (B,)
+
+    Each item is drawn by the softmax over those that are left.
+
+    >>> scores = torch.tensor([[0.5, 0.3, 0.2]]).log()
+    >>> slate_log_probability(scores, torch.tensor([[1, 0]])).exp()  # 0.3 * 0.5 / 0.7
+    tensor([0.2143])
+    """
+    drawn = scores.gather(1, slate)  # (B, K)
+    others = scores.scatter(1, slate, -torch.inf).logsumexp(1, keepdim=True)  # (B, 1), -inf if K = n
+    left = torch.logaddexp(drawn.flip(1).logcumsumexp(1).flip(1), others)
+    return (drawn - left).sum(1)
+
+
 class UserRanker:
     """Ranks the catalogue by the click scores of a user model: the LSTM and LSTMD rows of the paper."""
 

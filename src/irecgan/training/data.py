@@ -40,6 +40,11 @@ class TrainingData:
         """The most steps of a session, its end included."""
         return int(self.train.steps.max())
 
+    @property
+    def all(self) -> Sessions:
+        """Those to learn from and those held out."""
+        return Sessions.concat([self.train, self.validation])
+
     def some(self, sessions: int) -> Sessions:
         """At most ``sessions`` logged ones: those held out, and the first of the others."""
         first = self.train.select(torch.arange(min(sessions, len(self.train))))

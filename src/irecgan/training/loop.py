@@ -1,6 +1,7 @@
 """The one training loop: it knows phases, validation and checkpoints, and no recipe by name."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
@@ -16,24 +17,32 @@ from irecgan.training.recipes import Recipe
 
 CHECKPOINT = "checkpoint.safetensors"
 
+Observer = Callable[[Phase, int], None]
+"""Told of a phase and how many of its units are done: before its first unit (0), and after every one."""
 
-def run_phases(recipe: Recipe, lab: Lab, directory: Path) -> None:
+
+def run_phases(recipe: Recipe, lab: Lab, directory: Path, observe: Observer | None = None) -> None:
     """Train to the end of ``recipe``, from the checkpoint in ``directory`` if there is one.
 
     After every unit the state is written, so that a training that was killed goes on from its last
-    unit and ends with the very weights of one that was not.
+    unit and ends with the very weights of one that was not. ``observe`` may look at the models of ``lab``
+    as they learn, and must leave them as they are.
     """
     checkpoint = directory / CHECKPOINT
     progress = load_checkpoint(checkpoint, lab) if checkpoint.exists() else Progress()
     with MetricsLog(directory, progress.lines) as log:
         while progress.phase < len(recipe.phases):
-            _run_phase(recipe.phases[progress.phase], lab, progress, log, checkpoint)
+            _run_phase(recipe.phases[progress.phase], lab, progress, log, checkpoint, observe=observe)
             _finish_phase(recipe.phases[progress.phase], lab, progress)
             save_checkpoint(checkpoint, lab, progress)
 
 
-def _run_phase(phase: Phase, lab: Lab, progress: Progress, log: MetricsLog, checkpoint: Path) -> None:
+def _run_phase(
+    phase: Phase, lab: Lab, progress: Progress, log: MetricsLog, checkpoint: Path, *, observe: Observer | None
+) -> None:
     limit = phase.limit(lab)
+    if observe is not None:
+        observe(phase, progress.unit)
     with tqdm(total=limit, initial=progress.unit, desc=phase.name, disable=None, leave=False) as bar:
         while progress.unit < limit and not _stale(phase, lab, progress):
             metrics = phase.unit(lab, progress.unit)
@@ -45,6 +54,8 @@ def _run_phase(phase: Phase, lab: Lab, progress: Progress, log: MetricsLog, chec
             progress.unit += 1
             progress.lines = log.lines
             save_checkpoint(checkpoint, lab, progress)
+            if observe is not None:
+                observe(phase, progress.unit)
             if "validation" in metrics:
                 bar.set_postfix({"validation": f"{metrics['validation']:.4f}"})
             bar.update()

@@ -14,7 +14,6 @@ from irecgan.objectives.importance import (
     effective_sample_share,
     importance_weight,
     inclusion_log_probability,
-    inclusion_slope,
     top_k_multiplier,
 )
 from irecgan.objectives.next_click import next_click_loss
@@ -57,14 +56,13 @@ def off_policy_gradient(
 
     The weight is the ratio of the chances that the slate holds the click where the log gives its
     propensity, else that of pi and a model of the logged clicks, fitted on the agent's state without
-    touching it (Chen et al., 2019).
+    touching it (Chen et al., 2019). Under the top-K correction, whose multiplier turns pi grad log pi into
+    the gradient of that chance, it is pi over the logged chance in either case.
     """
     behaviour, log_policy = _off_policy(agent, batch, likelihood or exact(config))
     weight = _weights(batch, behaviour, log_policy, config)
     if config.top_k_correction:
-        size, logged = _slate_size(batch), ~batch.propensity[batch.real].isnan()
-        # Where the weight is a ratio of inclusion chances, these have their gradient taken; else pi has.
-        weight = weight * torch.where(logged, inclusion_slope(log_policy, size), top_k_multiplier(log_policy, size))
+        weight = weight * top_k_multiplier(log_policy, _slate_size(batch))
     value = _returns(batch, config)[batch.real] * weight
     fit = behaviour[_known(batch)[batch.real]].sum() / len(batch)
     return policy_gradient_loss(log_policy, value, len(batch)) - fit
@@ -141,7 +139,7 @@ def _off_policy(agent: Agent, batch: SessionBatch, likelihood: Likelihood) -> tu
 def _weights(batch: SessionBatch, behaviour: Tensor, log_policy: Tensor, config: TrainingConfig) -> Tensor:
     propensity = batch.propensity[batch.real]
     modelled = importance_weight(log_policy, behaviour, config.weight_cap)
-    shown = inclusion_log_probability(log_policy, _slate_size(batch))
+    shown = log_policy if config.top_k_correction else inclusion_log_probability(log_policy, _slate_size(batch))
     logged = importance_weight(shown, propensity.log(), config.weight_cap)
     return torch.where(propensity.isnan(), modelled, logged)
 

@@ -103,17 +103,20 @@ class Rounds:
     """Generate sessions and learn from them beside the log, round by round.
 
     ``scored``: generated sessions weigh by q_D of Eq. (6) and U and D go on learning (IRecGAN, LSTMD);
-    otherwise they weigh 1 and only the agent learns (PGU).
+    otherwise they weigh 1 and only the agent learns (PGU). ``user``: U goes on learning without scores too.
     """
 
     scored: bool
     keeps: tuple[ModelName, ...]
     name: str = "rounds"
+    user: bool = False
 
     @property
     def teaches(self) -> tuple[ModelName, ...]:
         """The agent; with ``scored`` all three."""
-        return ("user", "agent", "discriminator") if self.scored else ("agent",)
+        if self.scored:
+            return ("user", "agent", "discriminator")
+        return ("user", "agent") if self.user else ("agent",)
 
     def limit(self, lab: Lab) -> int:
         """The most rounds."""
@@ -125,10 +128,11 @@ class Rounds:
         for epoch in range(lab.config.agent_epochs_per_round):
             mixed, seen = self._mixed(lab, (self.name, index, "agent", epoch))
             metrics |= seen | fit_epoch(lab, "agent", mixed, (self.name, index, "agent", epoch))
-        if self.scored:
+        if self.scored or self.user:
             for epoch in range(lab.config.user_epochs_per_round):
                 mixed, _ = self._mixed(lab, (self.name, index, "user", epoch))
                 metrics |= fit_epoch(lab, "user", mixed, (self.name, index, "user", epoch))
+        if self.scored:
             for epoch in range(lab.config.discriminator_epochs):
                 metrics |= discriminator_epoch(lab, (self.name, index, "discriminator", epoch))
         losses = [mean_loss(lab.judges[model], lab.data.validation) for model in self.keeps]

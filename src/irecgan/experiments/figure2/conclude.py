@@ -44,7 +44,7 @@ def _summary(settings: Figure2Settings) -> str:
         "paper). "
         f"Log sizes {', '.join(f'{size:,}' for size in sizes)}; {settings.seeds} seeds, each with a world, a log and "
         f"evaluation draws of its own that all models share; training preset '{settings.preset}'. "
-        "Means over seeds with 95 % intervals of Student's t."
+        "Means over seeds with 95 % intervals of Student's t. The paper shows the same, as a picture without numbers."
     )
 
 

@@ -1,6 +1,6 @@
 """One cell of figure 3: rounds of interaction with a simulated world, and of learning from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,15 @@ from irecgan.data.batch import Sessions
 from irecgan.evaluation.online import play, summarise, witnessed
 from irecgan.experiments.figure3.settings import METHODS, Figure3Cell, Figure3Settings, Method
 from irecgan.experiments.study import Json
-from irecgan.policies.interface import Policy
+from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.logging import RandomPolicy
+from irecgan.policies.popularity import Popularity, return_weighted_counts
 from irecgan.policies.ranking import RankingPolicy, UserRanker
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData, hold_out
 from irecgan.training.lab import Lab, make_lab
-from irecgan.training.losses import policy_gradient
 from irecgan.training.phases import Phase
 from irecgan.worlds.mdp import MDPWorld, draw_world
 
@@ -29,7 +29,7 @@ def work(settings: Figure3Settings, cell: Figure3Cell, scratch: Path) -> Json:  
     world, method = draw_world(cell.law, seed=cell.seed), METHODS[cell.method]
     streams = Streams(cell.seed).child("figure3")
     config = TrainingConfig.parse([f"agent_epochs_per_round={settings.offline_epochs}"], settings.preset)
-    lab = make_lab(_nothing_yet(world), config, streams.child(cell.method), policy_gradient)
+    lab = make_lab(_nothing_yet(world), config, streams.child(cell.method), method.agent_loss)
     collected: list[Sessions] = []
     interaction, afterwards = [], []
     for index in range(settings.rounds):
@@ -63,8 +63,12 @@ def _units(phase: Phase, settings: Figure3Settings) -> int:
 
 
 def _policy(method: Method, lab: Lab, world: MDPWorld, *, sampled: bool) -> Policy[Any]:
-    ranker = lab.agent if method.acts == "agent" else UserRanker(lab.user)
-    return RankingPolicy(ranker, world.slate_size, sampled=sampled)
+    rankers: dict[str, Callable[[], Ranker[Any]]] = {
+        "agent": lambda: lab.agent,
+        "user": lambda: UserRanker(lab.user),
+        "count": lambda: Popularity(return_weighted_counts(lab.data.all, lab.config.gamma, lab.config.lambda_r)),
+    }
+    return RankingPolicy(rankers[method.acts](), world.slate_size, sampled=sampled)
 
 
 def _nothing_yet(world: MDPWorld) -> TrainingData:

@@ -34,6 +34,10 @@ def _of(curves: Curves) -> Iterator[Comparison]:
             yield _comparison(claim, f"{where}, {name}, mean of the last {LAST}", difference)
         claim = "PG-online improves slowly: it stays below PG-online&offline"
         yield _comparison(claim, f"{where}, mean of all rounds", both.mean(1) - values("PG-online").mean(1))
+        claim = "Not in the paper: IRecGAN covers more than GRU4Rec and a count of clicks"
+        for name in ("GRU4Rec-offline, sampled", "count"):
+            difference = _late(ours) - _late(values(name))
+            yield _comparison(claim, f"{where}, {name}, mean of the last {LAST}", difference)
     claim = "coverage@10 is harder to improve than coverage@1"
     for method in ("IRecGAN", "PG-online&offline"):
         one, ten = (_gain(curves.values(method, measure, "interaction")) for measure in _COVERAGE)

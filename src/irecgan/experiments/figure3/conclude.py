@@ -14,7 +14,7 @@ from irecgan.experiments.verdicts import judge
 from irecgan.tables import aligned
 
 _STAGES: dict[Stage, str] = {
-    "interaction": "While they interact: IRecGAN and PG draw their slates, LSTM-offline shows its top 10",
+    "interaction": "While they interact: the agents draw their slates, LSTM-offline and the count show their top 10",
     "afterwards": "After each round, all with top-10 slates in sessions that nobody learns from",
 }
 
@@ -50,7 +50,7 @@ def _summary(settings: Figure3Settings) -> str:
         "stage on all sessions so far (section 7.1 of the paper). "
         f"{settings.offline_epochs} epochs of the agent in an offline stage; {settings.seeds} seeds, each with a world "
         f"of its own that all methods share; training preset '{settings.preset}'. Bands are 95 % intervals of "
-        "Student's t."
+        "Student's t. The paper shows the two coverages, as a picture without numbers."
     )
 
 

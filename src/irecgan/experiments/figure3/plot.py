@@ -22,5 +22,5 @@ def curves_plot(curves: Curves, stage: Stage) -> str:
             axes.set_ylim(bottom=0)
         figure.axes[0].set_ylabel("mean and 95 % band over seeds")
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
         return svg(figure)

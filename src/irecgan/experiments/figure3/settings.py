@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from irecgan.experiments.study import Cell, Seeds, Settings
+from irecgan.training.losses import AgentLoss, next_click, policy_gradient
 from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
 
 
@@ -12,17 +13,19 @@ from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
 class Method:
     """A way to act and to learn: a row of the figure.
 
-    ``acts``: the model whose ranking is shown; ``sampled``: slates are drawn by Eq. (4), else the top k are
-    shown. ``online``: the agent learns from each round's new sessions by Eq. (10). ``first``: phases of the
-    first offline stage alone, one unit each; ``offline``: phases of every offline stage.
+    ``acts``: the model whose ranking is shown, ``count`` being return-weighted clicks; ``sampled``: slates are
+    drawn by Eq. (4), else the top k are shown. ``online``: the agent learns from each round's new sessions.
+    ``first``: phases of the first offline stage alone, one unit each; ``offline``: phases of every offline
+    stage. ``agent_loss``: the objective of the agent, Eq. (10) unless it is another.
     """
 
     name: str
-    acts: Literal["agent", "user"]
+    acts: Literal["agent", "user", "count"]
     sampled: bool
     online: bool
     offline: Sequence[Phase] = ()
     first: Sequence[Phase] = ()
+    agent_loss: AgentLoss = policy_gradient
 
 
 _TABLE = (
@@ -38,6 +41,10 @@ _TABLE = (
     Method("PG-online&offline", "agent", sampled=True, online=True, offline=(Fit("agent"),)),
     Method("LSTM-offline", "user", sampled=False, online=False, offline=(Fit("user"),)),
     Method("LSTM-offline, sampled", "user", sampled=True, online=False, offline=(Fit("user"),)),
+    Method(
+        "GRU4Rec-offline, sampled", "agent", sampled=True, online=False, offline=(Fit("agent"),), agent_loss=next_click
+    ),
+    Method("count", "count", sampled=False, online=False),
 )
 
 METHODS = {method.name: method for method in _TABLE}

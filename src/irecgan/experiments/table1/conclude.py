@@ -71,7 +71,7 @@ def _sections(part: Part) -> list[Section]:
         words = (
             "What each model earns in the true world when it orders the lists of new sessions. The logged order was "
             "made by the shop's own ranker, which clicks follow; P@10 on the log is what can be measured without the "
-            "truth."
+            "truth. In the world items of equal score stay as the shop's ranker has them; on the log ties lose."
         )
         sections.append(Section(f"{part.title}: the truth", words, plot=worth_plot(part)))
     return sections
@@ -86,14 +86,15 @@ def _heads(part: Part) -> list[str]:
 
 
 def _rows(part: Part) -> list[list[str]]:
-    best = sorted(part.rows, key=lambda name: -part.mean(name, "p@10").mean)
+    best = part.ranked("p@10")
+    beyond = [name for name in part.rows if name not in best]  # the oracle, which only the true world knows
     return [
         [
             name,
             *(str(part.mean(name, metric)) if part.values(name, metric) else "" for metric in _metrics(part)),
             ", ".join(PAPER.get(name, ())),
         ]
-        for name in best
+        for name in [*beyond, *best]
     ]
 
 

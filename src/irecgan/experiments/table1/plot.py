@@ -1,5 +1,8 @@
 """Table 1 as pictures."""
 
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from irecgan.experiments.drawing import styled, svg
@@ -7,30 +10,31 @@ from irecgan.experiments.table1.results import Part
 
 
 def precision_plot(part: Part) -> str:
-    """P@1 and P@10 with 95 % intervals over seeds, best first."""
-    with styled():
-        figure = Figure(figsize=(9, 0.27 * len(part.rows) + 0.9), layout="constrained")
-        for axes, metric in zip(figure.subplots(1, 2), ("p@1", "p@10"), strict=True):
-            names = sorted(part.rows, key=lambda name: part.mean(name, metric).mean)
-            values = [part.mean(name, metric) for name in names]
-            errors = [[v.mean - v.low for v in values], [v.high - v.mean for v in values]]
-            axes.errorbar([v.mean for v in values], range(len(names)), xerr=errors, fmt="o", markersize=4, capsize=2)
-            axes.set_yticks(range(len(names)), names)
-            axes.grid(axis="y", color="#eee")
-            axes.set(xlabel=f"{metric.upper()}, mean and 95 % interval over seeds")
-        return svg(figure)
+    """P@1 and P@10 with 95 % intervals over seeds, models in the order of P@10."""
+    return _panels(part, part.ranked("p@10"), {"p@1": "P@1", "p@10": "P@10"})
 
 
 def worth_plot(part: Part) -> str:
-    """P@10 on the log against the true clicks and purchases a session."""
+    """P@10 on the log beside the true clicks and purchases, models in the order of P@10."""
+    measured = part.ranked("p@10")
+    names = [name for name in [*part.ranked("clicks"), *measured] if name not in measured] + measured
+    labels = {"p@10": "P@10 on the log", "clicks": "true clicks a session", "purchases": "true purchases a session"}
+    return _panels(part, names, labels)
+
+
+def _panels(part: Part, names: Sequence[str], labels: dict[str, str]) -> str:
+    """A panel for each metric, a row for each model; best first."""
     with styled():
-        figure = Figure(figsize=(9, 3.8), layout="constrained")
-        for axes, metric in zip(figure.subplots(1, 2), ("clicks", "purchases"), strict=True):
-            for name in part.rows:
-                if part.values(name, metric) and part.values(name, "p@10"):
-                    x, y = part.mean(name, "p@10").mean, part.mean(name, metric).mean
-                    axes.plot(x, y, "o", markersize=4)
-                    axes.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
-            axes.set(xlabel="P@10 on the log", ylabel=f"true {metric} a session")
-            axes.margins(x=0.15)
+        figure = Figure(figsize=(10, 0.27 * len(names) + 0.9), layout="constrained")
+        for axes, (metric, label) in zip(figure.subplots(1, len(labels), sharey=True), labels.items(), strict=True):
+            _dots(axes, part, names, metric)
+            axes.set_xlabel(f"{label}, 95 % interval")
         return svg(figure)
+
+
+def _dots(axes: Axes, part: Part, names: Sequence[str], metric: str) -> None:
+    rows = [(len(names) - 1 - i, part.mean(name, metric)) for i, name in enumerate(names) if part.values(name, metric)]
+    errors = [[v.mean - v.low for _, v in rows], [v.high - v.mean for _, v in rows]]
+    axes.errorbar([v.mean for _, v in rows], [at for at, _ in rows], xerr=errors, fmt="o", markersize=4, capsize=2)
+    axes.set_yticks(range(len(names)), names[::-1])
+    axes.grid(axis="y", color="#eee")

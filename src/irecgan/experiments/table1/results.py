@@ -37,8 +37,13 @@ class Part:
         return [float(result[kind][metric]["mean"]) for result in self.rows[name] if kind in result]
 
     def mean(self, name: str, metric: str) -> Interval:
-        """The mean over seeds."""
+        """The mean over seeds, of a metric that was measured."""
         return over_seeds(self.values(name, metric))
+
+    def ranked(self, metric: str) -> list[str]:
+        """The models for which a metric was measured, best first."""
+        measured = [name for name in self.rows if self.values(name, metric)]
+        return sorted(measured, key=lambda name: -self.mean(name, metric).mean)
 
 
 def parts(results: Sequence[tuple[Table1Cell, Json]]) -> list[Part]:
