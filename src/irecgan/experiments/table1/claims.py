@@ -32,6 +32,9 @@ def _beats(parts: Sequence[Part], claim: str, better: str, worse: str, metrics: 
     for part in parts:
         if {better, worse} <= part.rows.keys():
             for metric in metrics:
-                pairs = zip(part.values(better, metric), part.values(worse, metric), strict=True)
+                ours, theirs = part.values(better, metric), part.values(worse, metric)
+                if min(*ours, *theirs) == 1:
+                    continue  # lists of at most 10: every ranking has a P@10 of 1
                 label = f"{part.title}, {metric.upper()} against {worse}"
-                yield Comparison(claim, label, [a - b for a, b in pairs], _WORTHWHILE)
+                differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+                yield Comparison(claim, label, differences, _WORTHWHILE)

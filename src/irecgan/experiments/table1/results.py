@@ -43,7 +43,7 @@ class Part:
     def ranked(self, metric: str) -> list[str]:
         """The models for which a metric was measured, best first."""
         measured = [name for name in self.rows if self.values(name, metric)]
-        return sorted(measured, key=lambda name: -self.mean(name, metric).mean)
+        return sorted(measured, key=lambda name: (-self.mean(name, metric).mean, -sum(self.values(name, "p@1"))))
 
 
 def parts(results: Sequence[tuple[Table1Cell, Json]]) -> list[Part]:
