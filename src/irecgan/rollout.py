@@ -49,6 +49,9 @@ class Frontier:
     world: Rows
     judge: Rows | None
 
+    def __len__(self) -> int:
+        return len(self.session)
+
     def take(self, rows: Tensor) -> "Frontier":
         """A copy of the rows ``rows``."""
         return Frontier(

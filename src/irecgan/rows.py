@@ -9,6 +9,10 @@ from torch import Tensor
 class Rows(Protocol):
     """A state of many sessions at once that can be copied row by row and put together again."""
 
+    def __len__(self) -> int:
+        """The number of sessions."""
+        ...
+
     def take(self, rows: Tensor) -> Self:
         """A copy that holds the sessions ``rows`` (R,), in that order; a row may occur often."""
         ...

@@ -80,3 +80,14 @@ def test_ids_of_another_type_are_unknown_or_matched_by_writing() -> None:
 def test_a_catalogue_without_a_choice_is_refused(items: list[int]) -> None:
     with pytest.raises(UserError, match="expected at least 2"):
         Catalogue(pl.Series(items, dtype=pl.Int64))
+
+
+@pytest.mark.parametrize("ids", [[30, 10, 20], ["pear", "apple", "fig"]])
+def test_few_ids_are_found_in_a_large_catalogue_as_in_a_small_one(
+    ids: list[int | str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = Catalogue(pl.Series("item_id", ids))
+    wanted = [str(ids[2]), "7", str(ids[0]), "zebra", str(ids[1]), "010"]
+    assert catalogue.index_any(wanted).tolist() == [2, 3, 0, 3, 1, 3]
+    monkeypatch.setattr("irecgan.data.catalogue._FEW", 0)
+    assert catalogue.index_any(wanted).tolist() == [2, 3, 0, 3, 1, 3]

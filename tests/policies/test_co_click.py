@@ -119,6 +119,8 @@ def test_logged_slates_score_as_the_ranker_scores_step_by_step(unknown: bool) ->
         scores = torch.nn.functional.pad(ranker.scores(state), (0, 1))  # an unknown item scores 0
         expected = scores.gather(1, batch.slate[:, t])
         assert torch.equal(found[:, t][batch.real[:, t]], expected[batch.real[:, t]])
+        asked = ranker.scores_of(state, batch.slate[:, t]).where(batch.slate[:, t] < ranker.catalogue_size, 0.0)
+        assert torch.equal(asked, expected)
         state = ranker.advance(state, batch.click[:, t])
 
 

@@ -12,6 +12,7 @@ from irecgan.data.encode import encode
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
+from irecgan.models.outputs import UntiedOutput
 from irecgan.policies.co_click import Neighbours, co_clicks
 from irecgan.policies.ranking import top_slate
 from irecgan.rollout import rollout
@@ -250,8 +251,10 @@ def test_the_order_holds_where_probabilities_vanish(run: Path) -> None:
     agent = policy.ranker
     assert isinstance(agent, Agent)
     with torch.no_grad():
-        agent.output.weight.zero_()
-        agent.output.bias.copy_(-1_000.0 * torch.tensor([3, 1, 2, 0, 4, 5, 6, 7]))
+        output = agent.output
+        assert isinstance(output, UntiedOutput)
+        output.weight.zero_()
+        output.bias.copy_(-1_000.0 * torch.tensor([3, 1, 2, 0, 4, 5, 6, 7]))
     answer = policy.recommend(k=8)
     assert answer.probabilities[1:] == [0.0] * 7
     assert answer.items == policy.catalogue.ids_of(torch.tensor([3, 1, 2, 0, 4, 5, 6, 7]))

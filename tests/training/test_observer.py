@@ -31,7 +31,7 @@ def test_an_observer_sees_every_unit_and_changes_nothing(tmp_path: Path) -> None
 
     def observe(phase: Phase, units: int) -> None:
         seen.append((phase.name, units))
-        weights.append(watched.agent.output.weight.detach().clone())
+        weights.append(watched.agent.state_dict()["output.weight"].clone())
 
     for name, lab, observer in (("watched", watched, observe), ("alone", alone, None)):
         (tmp_path / name).mkdir()

@@ -92,12 +92,13 @@ def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 
 
 @pytest.mark.parametrize("in_memory_steps", [0, 1_000])
-@pytest.mark.parametrize("saves", [9, 27, 32])
+@pytest.mark.parametrize(("saves", "softmax"), [(9, "full"), (14, "sampled"), (27, "full"), (32, "full")])
 def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_the_same_weights(
-    saves: int, in_memory_steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    saves: int, softmax: str, in_memory_steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = small_log()
-    settings = {**TINY, "batch_size": 16, "patience": 9, "checkpoint_minutes": 0, "in_memory_steps": in_memory_steps}
+    often = {"batch_size": 16, "patience": 9, "checkpoint_minutes": 0}
+    settings = {**TINY, **often, "in_memory_steps": in_memory_steps, "softmax": softmax}
     irecgan.train(log, recipe="irecgan", out=tmp_path / "whole", settings={**settings, "checkpoint_minutes": None})
     left, learn = [saves], Journal.epoch
 

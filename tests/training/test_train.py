@@ -12,9 +12,12 @@ from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.training import loop
 from irecgan.training.checkpoint import save_checkpoint
+from irecgan.training.config import PRESETS
 from irecgan.training.metrics import read_metrics
 from irecgan.training.recipes import RECIPES
 from small_logs import TINY, small_log
+
+LARGE = {**PRESETS["large"], **TINY, "negatives": 4}
 
 
 def weights(run: Path) -> dict[str, dict[str, torch.Tensor]]:
@@ -33,10 +36,13 @@ def measured(run: Path) -> list[dict[str, float | str]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in read_metrics(run)]
 
 
+@pytest.mark.parametrize("settings", [TINY, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_recipe_gives_a_run_with_the_networks_that_learned(recipe: str, tmp_path: Path) -> None:
+def test_every_recipe_gives_a_run_with_the_networks_that_learned(
+    recipe: str, settings: dict[str, object], tmp_path: Path
+) -> None:
     out = tmp_path / "run"
-    policy = irecgan.train(small_log(), recipe=recipe, out=out, settings=TINY)
+    policy = irecgan.train(small_log(), recipe=recipe, out=out, settings=settings)
     assert len(policy.recommend().items) == 3
     assert set(weights(out)) == set(RECIPES[recipe].teaches)
     assert not (out / loop.CHECKPOINT).exists()
@@ -52,13 +58,14 @@ def test_same_seed_same_weights_another_seed_others(recipe: str, tmp_path: Path)
     assert not torch.equal(first["output.weight"], other["output.weight"])
 
 
+@pytest.mark.parametrize("settings", [TINY, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("recipe", ["pgu", "irecgan"])
 @pytest.mark.parametrize("units", [1, 4, 7, 8])
 def test_a_training_that_was_killed_ends_with_the_same_weights(
-    recipe: str, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: str, units: int, settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = small_log()
-    irecgan.train(log, recipe=recipe, out=tmp_path / "whole", settings=TINY)
+    irecgan.train(log, recipe=recipe, out=tmp_path / "whole", settings=settings)
     left = [units]
 
     def killed(*args: object) -> None:
@@ -70,10 +77,10 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(
     with monkeypatch.context() as patch:
         patch.setattr(loop, "save_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
-            irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=TINY)
+            irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings)
     with pytest.raises(UserError, match="--resume"):
-        irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=TINY)
-    irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=TINY, resume=True)
+        irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings)
+    irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings, resume=True)
     assert_same(tmp_path / "whole", tmp_path / "killed")
     drop = {"seconds"}
     lines = [

@@ -16,6 +16,9 @@ from irecgan.errors import UserError
 
 ItemId = int | str
 
+_FEW = 1_000
+"""Catalogues of more than so many times the ids that are looked up are searched, and not hashed anew."""
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -63,7 +66,10 @@ class Catalogue:
         wanted = pl.Series(ids, dtype=self.items.dtype) if not isinstance(ids, pl.Series) else ids
         if wanted.dtype != self.items.dtype:
             wanted = self._as_written(wanted.cast(pl.String))
-        found = wanted.replace_strict(self.items, self._indices, default=len(self), return_dtype=pl.Int64)
+        if _FEW * len(wanted) < len(self):
+            found = self._searched(wanted)
+        else:
+            found = wanted.replace_strict(self.items, self._indices, default=len(self), return_dtype=pl.Int64)
         return torch.from_numpy(found.to_numpy(writable=True))
 
     def index_any(self, ids: Sequence[ItemId]) -> Tensor:
@@ -81,6 +87,19 @@ class Catalogue:
             return ids
         numbers = ids.cast(pl.Int64, strict=False)
         return numbers.set(numbers.cast(pl.String).ne_missing(ids), None)
+
+    def _searched(self, wanted: pl.Series) -> pl.Series:
+        """The indices of a few ids, without a table of all ids."""
+        items, index = self._sorted
+        place = items.search_sorted(wanted).clip(upper_bound=len(self) - 1)
+        known = (items.gather(place) == wanted).fill_null(value=False)
+        return index.gather(place).cast(pl.Int64).set(~known, len(self))
+
+    @cached_property
+    def _sorted(self) -> tuple[pl.Series, pl.Series]:
+        """The ids in rising order, and the index of each."""
+        index = self.items.arg_sort()
+        return self.items.gather(index), index
 
     @cached_property
     def _indices(self) -> pl.Series:

@@ -1,12 +1,12 @@
 """The recommending agent A."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
-import torch
 from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch
+from irecgan.models.outputs import ItemScores, TiedOutput, UntiedOutput
 from irecgan.models.recurrent import ClickEncoder, RecurrentState, Size
 
 Head = Literal["behaviour", "value"]
@@ -22,23 +22,33 @@ class Agent(nn.Module):
     def __init__(self, size: Size, heads: Sequence[Head] = ()) -> None:
         super().__init__()
         self.encoder = ClickEncoder(size)
-        self.output = nn.Linear(size.units, size.items)
-        widths: dict[Head, int] = {"behaviour": size.items, "value": 1}
-        self.heads = nn.ModuleDict({head: nn.Linear(size.units, widths[head]) for head in heads})
+        self.output = _output(size)
+        self.heads = nn.ModuleDict()
+        for head in heads:
+            self.heads[head] = nn.Linear(size.units, 1) if head == "value" else _output(size)
 
     @property
     def catalogue_size(self) -> int:
         """The number of items n."""
-        return self.output.out_features
+        return self.encoder.embedding.num_embeddings - 1
 
     def forward(self, batch: SessionBatch) -> Tensor:
         """Logits W s_t + b of Eq. (4) at the M real steps of ``batch``, in row-major order. (M, n)"""
-        return self.output(self.states(batch))  # type: ignore[no-any-return]
+        return self.item_scores(self.states(batch)).all()
 
     def states(self, batch: SessionBatch) -> Tensor:
         """s_t at the M real steps of ``batch``, in row-major order. (M, H)"""
         states: Tensor = self.encoder(batch.click)
         return states[batch.real]
+
+    def item_scores(self, states: Tensor) -> ItemScores:
+        """The logits of Eq. (4) at ``states`` (M, H)."""
+        return self.output.item_scores(states, self.encoder.embedding.weight)
+
+    def behaviour_scores(self, states: Tensor) -> ItemScores:
+        """Logits of the model of the logging policy's clicks at ``states`` (M, H), which it leaves untouched."""
+        head = cast(UntiedOutput | TiedOutput, self.heads["behaviour"])
+        return head.item_scores(states.detach(), self.encoder.embedding.weight.detach())
 
     def start(self, sessions: int) -> RecurrentState:
         """The state s_0 of ``sessions`` sessions."""
@@ -46,7 +56,11 @@ class Agent(nn.Module):
 
     def scores(self, state: RecurrentState) -> Tensor:
         """Logits of Eq. (4) for all items. (B, n)"""
-        return self.output(state.top)  # type: ignore[no-any-return]
+        return self.item_scores(state.top).all()
+
+    def scores_of(self, state: RecurrentState, items: Tensor) -> Tensor:
+        """Logits of ``items`` (B, C) alone; meaningless for the index n. (B, C)"""
+        return self.item_scores(state.top).at(items)
 
     def advance(self, state: RecurrentState, click: Tensor) -> RecurrentState:
         """The state after ``click`` (B,)."""
@@ -54,6 +68,10 @@ class Agent(nn.Module):
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Logits of the items shown at the M real steps. (M, K); meaningless where nothing is shown"""
-        logits = self(batch)
-        slate = batch.slate[batch.real]
-        return torch.gather(logits, 1, slate.clamp(max=self.catalogue_size - 1))
+        return self.item_scores(self.states(batch)).at(batch.slate[batch.real])
+
+
+def _output(size: Size) -> UntiedOutput | TiedOutput:
+    if size.output == "tied":
+        return TiedOutput(size.units, size.embedding, size.items)
+    return UntiedOutput(size.units, size.items)

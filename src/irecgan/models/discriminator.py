@@ -17,6 +17,9 @@ class JudgeState:
 
     recurrent: RecurrentState
 
+    def __len__(self) -> int:
+        return len(self.recurrent)
+
     def take(self, rows: Tensor) -> "JudgeState":
         """A copy of the sessions ``rows`` (R,)."""
         return JudgeState(self.recurrent.take(rows))
@@ -88,7 +91,11 @@ class Discriminator(nn.Module):
         if slate.numel() == 0:
             return table.new_zeros(shape)
         total = nn.functional.embedding_bag(
-            slate.flatten(0, -2), table, mode="sum", padding_idx=self.embedding.padding_idx
+            slate.flatten(0, -2),
+            table,
+            mode="sum",
+            padding_idx=self.embedding.padding_idx,
+            sparse=self.embedding.sparse,
         )
         return total.reshape(shape) / shown.sum(-1, keepdim=True).clamp(min=1)
 

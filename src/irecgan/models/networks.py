@@ -18,20 +18,32 @@ Network = RecurrentUserModel | Agent | Discriminator
 
 
 def blank_network(
-    name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw, heads: Sequence[Head] = ()
+    name: ModelName,
+    size: Size,
+    stop: Stop,
+    reward_law: RewardLaw,
+    heads: Sequence[Head] = (),
+    *,
+    device: torch.device | str = "cpu",
 ) -> Network:
-    """The network called ``name``, on the CPU; its weights are still to be set.
+    """The network called ``name``; its weights are still to be set, and on the device ``meta`` take no memory.
 
     ``heads``: of the agent. Raises UserError when it does not fit into memory.
     """
     try:
-        with torch.random.fork_rng(devices=[]):  # constructors draw from torch's global generator; it is left as it was
-            match name:
-                case "user":
-                    return RecurrentUserModel(size, stop, reward_law)
-                case "agent":
-                    return Agent(size, heads)
-                case "discriminator":
-                    return Discriminator(size, reward_law)
+        # Constructors draw weights from torch's global generator: on the device meta they have none to draw.
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            network = _constructed(name, size, stop, reward_law, heads)
+        return network.to_empty(device=device)
     except RuntimeError:
         raise UserError(f"the {name} network does not fit into memory; found {size}") from None
+
+
+def _constructed(name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw, heads: Sequence[Head]) -> Network:
+    match name:
+        case "user":
+            return RecurrentUserModel(size, stop, reward_law)
+        case "agent":
+            return Agent(size, heads)
+        case "discriminator":
+            return Discriminator(size, reward_law)

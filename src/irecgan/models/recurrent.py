@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from irecgan.models.outputs import Output, TiedOutput
+
 Cell = Literal["lstm", "gru"]
 
 
@@ -19,6 +21,7 @@ class Size:
     units: int = 512  # H, per layer
     layers: int = 2  # L
     cell: Cell = "lstm"
+    output: Output = "untied"  # of the agent
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class RecurrentState:
     def top(self) -> Tensor:
         """The state that output layers read. (B, H)"""
         return self.hidden[-1]
+
+    def __len__(self) -> int:
+        return self.hidden.shape[1]
 
     def take(self, rows: Tensor) -> "RecurrentState":
         """A copy of the sessions ``rows`` (R,)."""
@@ -109,7 +115,8 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Draw every parameter anew from ``generator``.
 
     Embeddings are N(0, 0.1); all else is uniform in +-1/sqrt(width of its input), as torch's own
-    defaults are; biases of recurrent and linear layers likewise.
+    defaults are; biases of recurrent and linear layers likewise,
+    while those of items in tied outputs are 0.
     """
     for part in module.modules():
         if isinstance(part, nn.Embedding):
@@ -123,6 +130,8 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             _uniform(part.parameters(), part.hidden_size, generator)
         elif isinstance(part, nn.Linear):
             _uniform(part.parameters(), part.in_features, generator)
+        elif isinstance(part, TiedOutput):
+            nn.init.zeros_(part.bias)
 
 
 def _uniform(parameters: Iterable[nn.Parameter], width: int, generator: torch.Generator) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch
+from irecgan.models.outputs import ItemScores, take_rows
 from irecgan.models.recurrent import ClickEncoder, RecurrentState, Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.rows import State
@@ -79,9 +80,8 @@ class RecurrentUserModel(nn.Module):
     def forward(self, batch: SessionBatch) -> UserPrediction:
         """Scores at the M real steps of ``batch``."""
         states = self.encoder(batch.click)[batch.real]  # (M, H)
-        table = self.encoder.embedding.weight
-        clicked = table[batch.click[batch.real]]  # (M, E)
-        scores = _dot(self.click(states), table[batch.slate[batch.real]])
+        clicked = self._embedded(batch.click[batch.real])  # (M, E)
+        scores = _dot(self.click(states), self._embedded(batch.slate[batch.real]))
         stop = self.stop(states).squeeze(-1)
         return UserPrediction(
             scores=scores,
@@ -113,12 +113,23 @@ class RecurrentUserModel(nn.Module):
 
     def scores(self, state: RecurrentState) -> Tensor:
         """Click scores V^c of all items, by which U ranks the catalogue. (B, n)"""
-        return self.click(state.top) @ self.encoder.embedding.weight[:-1].T  # type: ignore[no-any-return]
+        return self._item_scores(state.top).all()
+
+    def scores_of(self, state: RecurrentState, items: Tensor) -> Tensor:
+        """Click scores V^c of ``items`` (B, C) alone; meaningless for the index n. (B, C)"""
+        return self._item_scores(state.top).at(items)
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Click scores of the items shown at the M real steps. (M, K); 0 where nothing is shown"""
-        prediction: UserPrediction = self(batch)
-        return prediction.scores
+        states = self.encoder(batch.click)[batch.real]  # (M, H)
+        return _dot(self.click(states), self._embedded(batch.slate[batch.real]))
+
+    def _item_scores(self, states: Tensor) -> ItemScores:
+        return ItemScores(self.click(states), self.encoder.embedding.weight, None, self.catalogue_size)
+
+    def _embedded(self, items: Tensor) -> Tensor:
+        """Embeddings of ``items``, any shape. (..., E)"""
+        return take_rows(self.encoder.embedding.weight, items, by_rows=self.encoder.embedding.sparse)
 
 
 def outcome_log_probabilities(scores: Tensor, stop: Tensor, shown: Tensor, kind: Stop) -> Tensor:

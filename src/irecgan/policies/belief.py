@@ -17,6 +17,9 @@ class BeliefState:
 
     belief: Tensor  # (B, m) float64, rows sum to 1
 
+    def __len__(self) -> int:
+        return len(self.belief)
+
     def take(self, rows: Tensor) -> "BeliefState":
         """A copy that holds the sessions ``rows`` (R,)."""
         return BeliefState(self.belief[rows])

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions, offsets, ranges
-from irecgan.policies.popularity import Popularity, Remembered
+from irecgan.policies.oracle import Begun
+from irecgan.policies.popularity import Popularity
 
 NEIGHBOURS = 100
 """Items kept for each item: the most related ones."""
@@ -103,6 +104,29 @@ def _merged(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return unique, torch.zeros_like(unique).index_add(0, inverse, counts)
 
 
+@dataclass(frozen=True)
+class History:
+    """The clicks so far of B sessions."""
+
+    begun: Begun  # the state of `Popularity`
+    clicks: Tensor  # (B, T) int64, oldest first; n where a session has fewer, or the item is not known
+    nothing: int  # n
+
+    def __len__(self) -> int:
+        return len(self.clicks)
+
+    def take(self, rows: Tensor) -> "History":
+        """A copy that holds the sessions ``rows`` (R,)."""
+        return History(self.begun.take(rows), self.clicks[rows], self.nothing)
+
+    def join(self, others: Sequence["History"]) -> "History":
+        """The sessions of this state and then those of ``others``."""
+        parts = [self.clicks, *(other.clicks for other in others)]
+        longest = max(part.shape[1] for part in parts)
+        padded = [torch.nn.functional.pad(part, (longest - part.shape[1], 0), value=self.nothing) for part in parts]
+        return History(self.begun.join([other.begun for other in others]), torch.cat(padded), self.nothing)
+
+
 class CoClick:
     """Ranks items by sum_i decay^(clicks since) cos(c_i, j) over the clicks c_i so far.
 
@@ -130,25 +154,35 @@ class CoClick:
         """The number of items n."""
         return self.neighbours.catalogue_size
 
-    def start(self, sessions: int) -> Remembered:
-        """Nothing was clicked: the memory (B, n) is how items are related to the clicks."""
-        return Remembered(self.popularity.start(sessions), torch.zeros(sessions, self.catalogue_size))
+    def start(self, sessions: int) -> History:
+        """Nothing was clicked."""
+        clicks = torch.empty(sessions, 0, dtype=torch.int64)
+        return History(self.popularity.start(sessions), clicks, self.catalogue_size)
 
-    def scores(self, state: Remembered) -> Tensor:
+    def scores(self, state: History) -> Tensor:
         """Scores of all items. (B, n) float64"""
-        return state.memory + self.popularity.scores(state.begun)
+        related = torch.zeros(len(state), self.catalogue_size)
+        for click in state.clicks.unbind(1):  # oldest first
+            row, item, weight = self.neighbours.rows(click)
+            related.mul_(self.decay).index_put_((row, item), weight, accumulate=True)
+        return related + self.popularity.scores(state.begun)
 
-    def advance(self, state: Remembered, click: Tensor) -> Remembered:
+    def scores_of(self, state: History, items: Tensor) -> Tensor:
+        """Scores of ``items`` (B, C) alone; any number for the index n. (B, C) float64"""
+        related = torch.zeros(items.shape)
+        for click in state.clicks.unbind(1):
+            related = self.decay * related + self.neighbours.between(click[:, None], items)
+        return related + self.popularity.scores_of(state.begun, items)
+
+    def advance(self, state: History, click: Tensor) -> History:
         """The state after ``click`` (B,); an unknown item is related to none."""
-        row, item, weight = self.neighbours.rows(click)
-        faded = self.decay * state.memory
-        related = faded.index_put((row, item), faded[row, item] + weight)
-        return Remembered(self.popularity.advance(state.begun, click), related)
+        clicks = torch.cat([state.clicks, click[:, None]], dim=1)
+        return History(self.popularity.advance(state.begun, click), clicks, self.catalogue_size)
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Scores of the items shown at the M real steps. (M, K) float64; 0 where nothing is shown"""
         related = torch.zeros(batch.slate.shape)  # (B, T, K)
-        for lag in range(batch.slate.shape[1] - 1, 0, -1):  # oldest first, as `advance` sums them
+        for lag in range(batch.slate.shape[1] - 1, 0, -1):  # oldest first, as `scores` sums them
             click = batch.click[:, :-lag, None]
             related[:, lag:] = self.decay * related[:, lag:] + self.neighbours.between(click, batch.slate[:, lag:])
         return related[batch.real] + self.popularity.score_slates(batch)

@@ -46,6 +46,10 @@ class Ranker(Protocol[State]):
         """Scores of all items. (B, n) float"""
         ...
 
+    def scores_of(self, state: State, items: Tensor) -> Tensor:
+        """Scores of ``items`` (B, C) alone; any number for the index n. (B, C) float"""
+        ...
+
     def advance(self, state: State, click: Tensor) -> State:
         """The state after ``click`` (B,), item indices; ``n`` for an item that is not known."""
         ...

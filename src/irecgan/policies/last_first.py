@@ -30,6 +30,11 @@ class LastFirst:
         counts = torch.nn.functional.pad(self.popularity.scores(state.begun), (0, 1))  # (B, n + 1)
         return counts.scatter(1, state.memory[:, None], torch.inf)[:, :-1]
 
+    def scores_of(self, state: Remembered, items: Tensor) -> Tensor:
+        """The same for ``items`` (B, C); any number for the index n. (B, C)"""
+        counts = self.popularity.scores_of(state.begun, items)
+        return counts.masked_fill(items == state.memory[:, None], torch.inf)
+
     def advance(self, state: Remembered, click: Tensor) -> Remembered:
         """``click`` (B,) is the last one."""
         return Remembered(self.popularity.advance(state.begun, click), click)

@@ -19,6 +19,9 @@ class NoMemory:
 
     sessions: int
 
+    def __len__(self) -> int:
+        return self.sessions
+
     def take(self, rows: Tensor) -> "NoMemory":
         """As many sessions as ``rows`` (R,)."""
         return NoMemory(len(rows))

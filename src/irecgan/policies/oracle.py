@@ -30,6 +30,9 @@ class Begun:
 
     begun: Tensor  # (B,) bool
 
+    def __len__(self) -> int:
+        return len(self.begun)
+
     def take(self, rows: Tensor) -> "Begun":
         """A copy that holds the sessions ``rows`` (R,)."""
         return Begun(self.begun[rows])

@@ -18,6 +18,9 @@ class Remembered:
     begun: Begun  # the state of `Popularity`
     memory: Tensor  # (B, ...)
 
+    def __len__(self) -> int:
+        return len(self.begun)
+
     def take(self, rows: Tensor) -> "Remembered":
         """A copy that holds the sessions ``rows`` (R,)."""
         return Remembered(self.begun.take(rows), self.memory[rows])
@@ -51,6 +54,10 @@ class Popularity:
     def scores(self, state: Begun) -> Tensor:
         """Counts of all items. (B, n)"""
         return self.counts[state.begun.long()]
+
+    def scores_of(self, state: Begun, items: Tensor) -> Tensor:
+        """Counts of ``items`` (B, C); any number for the index n. (B, C)"""
+        return self.counts[state.begun.long()[:, None], items.clamp(max=self.catalogue_size - 1)]
 
     def advance(self, state: Begun, click: Tensor) -> Begun:  # noqa: ARG002
         """Every session has begun."""

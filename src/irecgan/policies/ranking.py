@@ -7,9 +7,15 @@ from torch import Tensor
 
 from irecgan.models.recurrent import RecurrentState
 from irecgan.models.user import RecurrentUserModel
+from irecgan.policies.drawing import drawn_slate, noisy, noisy_slate
 from irecgan.policies.interface import Ranker
 from irecgan.rows import State
 from irecgan.worlds.interface import Scene
+
+LARGE = 10_000
+"""Items from which on catalogues are scored some sessions at a time, and slates drawn without noise on every item."""
+_CELLS = 1 << 24
+"""Scores held at once in such a catalogue: 64 MB."""
 
 
 def top_slate(scores: Tensor, size: int) -> Tensor:
@@ -20,20 +26,20 @@ def top_slate(scores: Tensor, size: int) -> Tensor:
 def sampled_slate(scores: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """Items drawn one by one without replacement by the softmax of ``scores``, Eq. (4). (B, n) -> (B, K)
 
-    The order of scores + Gumbel noise is distributed exactly as the order of such draws (Kool, van Hoof
-    and Welling, 2019, "Stochastic beams and where to find them").
+    By noise on all items in catalogues of fewer than LARGE; by draws from the cumulative chances in others.
     """
-    return _noisy(scores, generator).topk(size, dim=1).indices
+    return (noisy_slate if scores.shape[1] < LARGE else drawn_slate)(scores, size, generator)
 
 
-def candidate_scores(scores: Tensor, candidates: Tensor) -> Tensor:
-    """Scores of the candidates; -inf for the index n, an item without a score or no item. (B, n), (B, C) -> (B, C)
+def first_of_ranking(scores: Tensor, size: int) -> Tensor:
+    """The ``size`` items of highest score, those of equal score in their order. (n,) -> (K,)
 
-    >>> candidate_scores(torch.tensor([[0.1, 0.3, 0.2]]), torch.tensor([[2, 3, 1]]))
-    tensor([[0.2000,   -inf, 0.3000]])
+    >>> first_of_ranking(torch.tensor([0.1, 0.3, 0.1, 0.2]), 3)
+    tensor([1, 3, 0])
     """
-    items = scores.shape[1]
-    return scores.gather(1, candidates.clamp(max=items - 1)).masked_fill(candidates == items, -torch.inf)
+    last = scores.topk(size).values[-1]
+    among = (scores >= last).nonzero().squeeze(1)
+    return among[scores[among].argsort(descending=True, stable=True)[:size]]
 
 
 def ordered(scores: Tensor, candidates: Tensor) -> Tensor:
@@ -75,6 +81,10 @@ class UserRanker:
         """Click scores V^c of Eq. (1) for all items. (B, n)"""
         return self.user.scores(state)
 
+    def scores_of(self, state: RecurrentState, items: Tensor) -> Tensor:
+        """Click scores V^c of ``items`` (B, C) alone. (B, C)"""
+        return self.user.scores_of(state, items)
+
     def advance(self, state: RecurrentState, click: Tensor) -> RecurrentState:
         """The state after ``click`` (B,)."""
         return self.user.advance(state, click[:, None], click)
@@ -97,19 +107,20 @@ class RankingPolicy(Generic[State]):
 
     def propose(self, state: State, scene: Scene, generator: torch.Generator) -> Tensor:
         """Slates (B, K), best (or first drawn) first."""
-        scores = self.ranker.scores(state)
+        items = self.ranker.catalogue_size
         if scene.candidates is not None:
-            offered = candidate_scores(scores, scene.candidates)
-            return ordered(_noisy(offered, generator) if self.sampled else offered, scene.candidates)
-        if self.sampled:
-            return sampled_slate(scores, self.slate_size, generator)
-        return top_slate(scores, self.slate_size)
+            offered = self.ranker.scores_of(state, scene.candidates).masked_fill(scene.candidates == items, -torch.inf)
+            return ordered(noisy(offered, generator) if self.sampled else offered, scene.candidates)
+        if items < LARGE:
+            return self._slates(self.ranker.scores(state), generator)
+        parts = torch.arange(len(state)).split(max(1, _CELLS // items))
+        return torch.cat([self._slates(self.ranker.scores(state.take(part)), generator) for part in parts])
 
     def advance(self, state: State, slate: Tensor, click: Tensor) -> State:  # noqa: ARG002
         """The ranker's state after ``click`` (B,)."""
         return self.ranker.advance(state, click)
 
-
-def _noisy(scores: Tensor, generator: torch.Generator) -> Tensor:
-    """The scores with Gumbel noise, of their shape."""
-    return scores - torch.empty_like(scores).exponential_(generator=generator).log()
+    def _slates(self, scores: Tensor, generator: torch.Generator) -> Tensor:
+        if self.sampled:
+            return sampled_slate(scores, self.slate_size, generator)
+        return top_slate(scores, self.slate_size)

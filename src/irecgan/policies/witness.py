@@ -20,6 +20,9 @@ class Witnessed(Generic[State]):
     session: Tensor  # (R,) int64
     step: Tensor  # (R,) int64
 
+    def __len__(self) -> int:
+        return len(self.session)
+
     def take(self, rows: Tensor) -> "Witnessed[State]":
         """A copy that holds the sessions ``rows`` (R,)."""
         return Witnessed(self.inner.take(rows), self.session[rows], self.step[rows])

@@ -14,8 +14,9 @@ from irecgan.errors import UserError
 from irecgan.models.agent import Agent
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.interface import Policy, Ranker
-from irecgan.policies.ranking import RankingPolicy, UserRanker
+from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
+from irecgan.rows import Rows
 from irecgan.runs.store import Run, load_run
 
 
@@ -67,9 +68,9 @@ class TrainedPolicy:
         k = self.slate_size if k is None else k
         if k < 1:
             raise UserError(f"k: found {k}, expected at least 1")
-        scores = self._scores(history)
+        scores: Tensor = self.ranker.scores(self._state(history))[0]
         probability = scores.softmax(0)
-        best = scores.argsort(descending=True, stable=True)[:k]  # probabilities far below the first are all 0
+        best = first_of_ranking(scores, min(k, len(scores)))  # by score: probabilities far below the first are all 0
         return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
 
     @torch.no_grad()
@@ -86,8 +87,8 @@ class TrainedPolicy:
             twice = next(item for i, item in enumerate(ids) if str(item) in map(str, ids[:i]))
             raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
         index = self.catalogue.index_any(ids)
-        scores = self._with_unknown(self._scores(history)[None])[0, index]
         known = index < len(self.catalogue)
+        scores = self.ranker.scores_of(self._state(history), index[None])[0].masked_fill(~known, -torch.inf)
         probability = scores.softmax(0) if bool(known.any()) else torch.zeros(len(ids))
         order = scores.argsort(descending=True, stable=True)
         return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
@@ -120,17 +121,12 @@ class TrainedPolicy:
         policy = RankingPolicy(ranker or self.ranker, size, sampled=sampled)
         return Translated.from_catalogue(policy, self.catalogue, items)
 
-    def _scores(self, history: Sequence[ItemId]) -> Tensor:
-        """Scores of the catalogue after ``history``. (n,)"""
-        state = self.ranker.start(1)
+    def _state(self, history: Sequence[ItemId]) -> Rows:
+        """The ranker's state after ``history``."""
+        state: Rows = self.ranker.start(1)
         for click in self.catalogue.index_any(list(history)):
             state = self.ranker.advance(state, click[None])
-        scores: Tensor = self.ranker.scores(state)[0]
-        return scores
-
-    def _with_unknown(self, scores: Tensor) -> Tensor:
-        """A last column for items that are not in the catalogue. (B, n) -> (B, n + 1)"""
-        return torch.nn.functional.pad(scores, (0, 1), value=-torch.inf)
+        return state
 
 
 def load_policy(directory: Path | str) -> TrainedPolicy:

@@ -35,6 +35,8 @@ def save_checkpoint(path: Path, lab: Lab, progress: Progress) -> None:
     account = lab.journal.account
     if account.generated is not None:
         tensors |= {f"generated/{k}": v for k, v in vars(account.generated).items() if isinstance(v, Tensor)}
+    if account.drawn is not None:
+        tensors["drawn"] = account.drawn
     unit = {"done": account.done, "batches": account.batches, "total": account.total, "made": account.made}
     write_tensors(path, tensors, {"progress": json.dumps(state), "unit": json.dumps(unit)})
 
@@ -50,6 +52,7 @@ def load_checkpoint(path: Path, lab: Lab) -> Progress:
             learner.load_state(_below(tensors, f"{name}/"))
         if generated := _below(tensors, "generated/"):
             account.generated = Sessions(**generated, catalogue_size=lab.data.items)  # type: ignore[arg-type]
+        account.drawn = tensors.get("drawn")
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a checkpoint of this training ({reason})") from None

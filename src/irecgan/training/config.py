@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from irecgan.errors import UserError
+from irecgan.models.outputs import Output
 from irecgan.models.recurrent import Cell, Size
 from irecgan.models.user import Stop
 
@@ -21,6 +22,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {"units": 128, "agent_learning_rate": 1e-3, "agent_epochs_per_round": 1},
     # One layer, as session recommenders have it: it finds what two layers do not before they stop.
     "gru": {"cell": "gru", "layers": 1, "units": 128, "embedding": 128, "agent_learning_rate": 3e-3},
+    # For catalogues of tens of thousands to millions: no step grows with the catalogue.
+    "large": {"output": "tied", "softmax": "sampled", "sparse": True, "agent_learning_rate": 1e-3},
 }
 """Settings that go well together, as differences from the defaults."""
 
@@ -35,6 +38,11 @@ class TrainingConfig(BaseModel):
     layers: Positive = 2
     cell: Cell = "lstm"
     stop: Stop = "history"
+    output: Output = "untied"  # of the agent: a row of weights for each item, or its embedding, projected
+
+    softmax: Literal["full", "sampled"] = "full"  # that the agent learns by; held-out losses are always of the full one
+    negatives: Positive = 1000  # items drawn for each batch, with softmax=sampled
+    sparse: bool = False  # with softmax=sampled: of tables with a row for each item, Adam moves the rows a batch read
 
     gamma: Annotated[float, Field(ge=0, le=1)] = 0.9
     lambda_r: Weight = 3.0
@@ -74,9 +82,16 @@ class TrainingConfig(BaseModel):
 
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # held out when no validation log is given
 
+    @field_validator("sparse")
+    @classmethod
+    def _needs_samples(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("softmax") == "full":
+            raise ValueError("expected softmax=sampled with it: a full softmax reads every row")
+        return value
+
     def size(self, items: int) -> Size:
         """The dimensions of networks over a catalogue of ``items``."""
-        return Size(items, self.embedding, self.units, self.layers, self.cell)
+        return Size(items, self.embedding, self.units, self.layers, self.cell, self.output)
 
     @classmethod
     def parse(cls, settings: Sequence[str], preset: str = "paper") -> "TrainingConfig":

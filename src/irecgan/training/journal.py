@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from irecgan.data.batch import Sessions
@@ -20,6 +21,7 @@ class Account:
     batches: int = 0  # of the part under way
     total: float = 0.0  # of their losses, each times its sessions
     made: Metrics = field(default_factory=dict)  # what was measured on the sessions generated for the part
+    drawn: Tensor | None = field(default=None, repr=False)  # where the generator that draws negatives stands
     generated: Sessions | None = field(default=None, repr=False)  # for the part, by the weights at its beginning
 
 
@@ -33,6 +35,7 @@ class Journal:
     def __init__(self, minutes: float | None = None) -> None:
         self.account = Account()
         self._keeps = False
+        self._drawing: torch.Generator | None = None
         self.save: Callable[[], None] = lambda: None
         self._every = None if minutes is None else 60 * minutes
         self._saved = time.monotonic()
@@ -59,6 +62,12 @@ class Journal:
             self.account.generated, self.account.made = make()
         return self.account.generated, self.account.made
 
+    def draws(self, generator: torch.Generator) -> None:
+        """The epoch that follows draws from ``generator``; it goes on where an interrupted one stood."""
+        self._drawing = generator
+        if self.account.drawn is not None:
+            generator.set_state(self.account.drawn)
+
     def epoch(self, batches: Sequence[Tensor], step: Callable[[Tensor], float]) -> float:
         """``step`` on each of ``batches`` that is left of the part under way; the sum over all of its values."""
         account = self.account
@@ -66,6 +75,7 @@ class Journal:
             account.total += step(rows)
             account.batches += 1
             if self._every is not None and time.monotonic() - self._saved >= self._every:
+                account.drawn = None if self._drawing is None else self._drawing.get_state()
                 self.save()
                 self._saved = time.monotonic()
         return account.total

@@ -11,6 +11,7 @@ from irecgan.data.batch import SessionBatch, Sessions, bucketed
 from irecgan.models.agent import Agent, Head
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
+from irecgan.models.outputs import learn_by_rows
 from irecgan.models.recurrent import initialise
 from irecgan.models.user import RecurrentUserModel
 from irecgan.objectives.adversarial import discriminator_loss
@@ -21,7 +22,9 @@ from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.journal import Journal
 from irecgan.training.learner import Learner, Loss
+from irecgan.training.likelihood import Sampled
 from irecgan.training.losses import AgentLoss, policy_gradient, user_loss
+from irecgan.training.negatives import Proposal
 from irecgan.worlds.learned import LearnedWorld
 
 GENERATED_AT_ONCE = 10_000
@@ -42,10 +45,19 @@ class Lab:
     losses: Mapping[ModelName, Loss]  # of U and A, as functions of a batch; D's takes two batches
     judges: Mapping[ModelName, Loss]  # by which U and A are judged on held-out sessions, whatever they learn by
     journal: Journal  # of the unit under way
+    agent_loss: AgentLoss
+    proposal: Proposal | None  # of negatives, where the agent learns by a sampled softmax
 
     def model(self, name: ModelName) -> Network:
         """A model by its name."""
         return cast(Network, getattr(self, name))
+
+    def loss(self, name: ModelName, generator: torch.Generator) -> Loss:
+        """What U or A learns by; ``generator`` is for negatives."""
+        if name == "user" or self.proposal is None:
+            return self.losses[name]
+        likelihood = Sampled(self.proposal, generator)
+        return partial(self.agent_loss, self.agent, config=self.config, likelihood=likelihood)
 
     @property
     def slate_size(self) -> int:
@@ -107,20 +119,16 @@ def make_lab(
     heads: Sequence[Head] = (),
     *,
     judge: AgentLoss = policy_gradient,
+    teaches: Sequence[ModelName] = NETWORKS,
 ) -> Lab:
     """Models with weights drawn from ``streams``, and their learners.
 
     ``heads``: of the agent. ``judge``: the held-out loss that says when the agent has learned enough.
+    ``teaches``: the models that will learn; the others have shapes, but no weights.
     """
-    models = {name: _drawn(name, data, config, streams, heads) for name in NETWORKS}
+    models = {name: _drawn(name, data, config, streams, heads, blank=name not in teaches) for name in NETWORKS}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
-    learners: dict[ModelName, Learner] = {
-        "user": Learner(user, config.user_learning_rate, config.user_clip),
-        "agent": Learner(agent, config.agent_learning_rate, config.agent_clip),
-        "discriminator": Learner(
-            models["discriminator"], config.discriminator_learning_rate, config.discriminator_clip
-        ),
-    }
+    learners = {name: _learner(name, models[name], config) for name in teaches}
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
         "agent": partial(agent_loss, agent, config=config),
@@ -136,12 +144,37 @@ def make_lab(
         losses=losses,
         judges={"user": losses["user"], "agent": partial(judge, agent, config=config)},
         journal=Journal(config.checkpoint_minutes),
+        agent_loss=agent_loss,
+        proposal=_proposal(data, config) if config.softmax == "sampled" else None,
     )
 
 
 def _drawn(
-    name: ModelName, data: TrainingData, config: TrainingConfig, streams: Streams, heads: Sequence[Head]
+    name: ModelName,
+    data: TrainingData,
+    config: TrainingConfig,
+    streams: Streams,
+    heads: Sequence[Head],
+    *,
+    blank: bool,
 ) -> Network:
-    network = blank_network(name, config.size(data.items), config.stop, data.reward_law, heads)
-    initialise(network, streams.torch("initialise", name))
+    device = "meta" if blank else "cpu"
+    network = blank_network(name, config.size(data.items), config.stop, data.reward_law, heads, device=device)
+    if not blank:
+        initialise(network, streams.torch("initialise", name))
     return network
+
+
+def _learner(name: ModelName, model: Network, config: TrainingConfig) -> Learner:
+    rate = {
+        "user": config.user_learning_rate,
+        "agent": config.agent_learning_rate,
+        "discriminator": config.discriminator_learning_rate,
+    }[name]
+    clip = {"user": config.user_clip, "agent": config.agent_clip, "discriminator": config.discriminator_clip}[name]
+    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else ())
+
+
+def _proposal(data: TrainingData, config: TrainingConfig) -> Proposal:
+    clicks = torch.bincount(data.train.click, minlength=data.items + 1)[: data.items]
+    return Proposal(clicks, config.negatives)

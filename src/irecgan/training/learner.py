@@ -7,25 +7,38 @@ from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch, Sessions, SessionSource, in_order
 from irecgan.training.journal import Journal
+from irecgan.training.row_adam import RowAdam
 
 Loss = Callable[[SessionBatch], Tensor]
 
 
 class Learner:
-    """One model that learns: Adam with the norm of its gradient clipped, if ``clip`` is given."""
+    """One model that learns: Adam with the norm of its gradient clipped, if ``clip`` is given.
 
-    def __init__(self, model: nn.Module, learning_rate: float, clip: float | None) -> None:
+    ``tables``: parameters with sparse gradients, see `irecgan.models.outputs.learn_by_rows`.
+    """
+
+    def __init__(
+        self, model: nn.Module, learning_rate: float, clip: float | None, tables: Sequence[nn.Parameter] = ()
+    ) -> None:
         self.model = model
         self.clip = clip
-        self.optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+        rare = {id(table) for table in tables}
+        dense = [parameter for parameter in model.parameters() if id(parameter) not in rare]
+        self.optimiser = torch.optim.Adam(dense, lr=learning_rate, fused=True)
+        self.by_rows = RowAdam(tables, lr=learning_rate) if tables else None
 
     def step(self, loss: Tensor) -> float:
         """One step of the optimiser down ``loss``; gives its value."""
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
+        if self.by_rows is not None:
+            _coalesce(self.model)
         if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+            self._clip(self.clip)
         self.optimiser.step()
+        if self.by_rows is not None:
+            self.by_rows.step()
         return float(loss.detach())
 
     def epoch(
@@ -44,24 +57,43 @@ class Learner:
         return (journal or Journal()).epoch(sessions.shuffled(batch_size, generator), learn) / len(sessions)
 
     def state(self) -> dict[str, Tensor]:
-        """Weights and optimiser state as named tensors."""
-        tensors = {f"model.{k}": v.clone() for k, v in self.model.state_dict().items()}
-        for i, parameter in enumerate(self._parameters()):
-            for key, value in self.optimiser.state.get(parameter, {}).items():
-                tensors[f"adam.{i}.{key}"] = value.clone()
+        """Weights and optimiser state as named tensors, which go on changing as the model learns."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for kind, optimiser in self._optimisers().items():
+            for i, parameter in enumerate(optimiser.param_groups[0]["params"]):
+                for key, value in optimiser.state.get(parameter, {}).items():
+                    tensors[f"{kind}.{i}.{key}"] = value
         return tensors
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `state` gave."""
         self.model.load_state_dict(_below(tensors, "model."))
-        for i, parameter in enumerate(self._parameters()):
-            state = _below(tensors, f"adam.{i}.")
-            if state:
-                self.optimiser.state[parameter] = {k: v.clone() for k, v in state.items()}
+        for kind, optimiser in self._optimisers().items():
+            for i, parameter in enumerate(optimiser.param_groups[0]["params"]):
+                state = _below(tensors, f"{kind}.{i}.")
+                if state:
+                    optimiser.state[parameter] = {k: v.clone() for k, v in state.items()}
 
-    def _parameters(self) -> Sequence[nn.Parameter]:
-        parameters: list[nn.Parameter] = self.optimiser.param_groups[0]["params"]
-        return parameters
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"adam": self.optimiser} | ({"rows": self.by_rows} if self.by_rows is not None else {})
+
+    def _clip(self, clip: float) -> None:
+        """Scale the gradient to a norm of at most ``clip``."""
+        if self.by_rows is None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+            return
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        values = [gradient.values() if gradient.is_sparse else gradient for gradient in gradients]
+        norm = torch.stack([value.norm() for value in values]).norm()
+        for value in values:
+            value.mul_((clip / (norm + 1e-6)).clamp(max=1))
+
+
+def _coalesce(model: nn.Module) -> None:
+    """Have every row once in a sparse gradient."""
+    for parameter in model.parameters():
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -19,13 +19,16 @@ from irecgan.objectives.importance import (
 from irecgan.objectives.next_click import next_click_loss
 from irecgan.objectives.policy import agent_return, policy_gradient_loss
 from irecgan.training.config import TrainingConfig
+from irecgan.training.likelihood import Likelihood, exact
 
 
 class AgentLoss(Protocol):
     """An objective of the agent: a pure function of the agent, a batch and the settings."""
 
-    def __call__(self, agent: Agent, batch: SessionBatch, config: TrainingConfig) -> Tensor:
-        """The loss, a scalar."""
+    def __call__(
+        self, agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood | None = None
+    ) -> Tensor:
+        """The loss, a scalar. ``likelihood``: of clicks under the policy; by default the exact one."""
         ...
 
 
@@ -38,13 +41,17 @@ def user_loss(user: RecurrentUserModel, batch: SessionBatch, config: TrainingCon
     return behaviour_loss(likelihood, batch.score[real], len(batch))
 
 
-def policy_gradient(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> Tensor:
+def policy_gradient(
+    agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood | None = None
+) -> Tensor:
     """The policy gradient of Eq. (10), by REINFORCE on the clicks of logged and generated sessions."""
-    log_policy = _at_clicks(agent(batch), batch)
+    log_policy = _log_policy(agent, agent.states(batch), batch, likelihood or exact(config))
     return policy_gradient_loss(log_policy, _returns(batch, config)[batch.real], len(batch))
 
 
-def off_policy_gradient(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> Tensor:
+def off_policy_gradient(
+    agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood | None = None
+) -> Tensor:
     """PGIS: Eq. (10) with each click weighed by pi over the logging policy, and the model of the latter.
 
     The weight is the ratio of the chances that the slate holds the click where the log gives its
@@ -52,16 +59,18 @@ def off_policy_gradient(agent: Agent, batch: SessionBatch, config: TrainingConfi
     touching it (Chen et al., 2019). Under the top-K correction, whose multiplier turns pi grad log pi into
     the gradient of that chance, it is pi over the logged chance in either case.
     """
-    behaviour, log_policy = _off_policy(agent, batch)
+    behaviour, log_policy = _off_policy(agent, batch, likelihood or exact(config))
     weight = _weights(batch, behaviour, log_policy, config)
     if config.top_k_correction:
         weight = weight * top_k_multiplier(log_policy, _slate_size(batch))
     value = _returns(batch, config)[batch.real] * weight
-    likelihood = behaviour[_known(batch)[batch.real]].sum() / len(batch)
-    return policy_gradient_loss(log_policy, value, len(batch)) - likelihood
+    fit = behaviour[_known(batch)[batch.real]].sum() / len(batch)
+    return policy_gradient_loss(log_policy, value, len(batch)) - fit
 
 
-def actor_critic(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> Tensor:
+def actor_critic(
+    agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood | None = None
+) -> Tensor:
     """AC: the policy gradient with the advantage over a learned value of the state in place of the return.
 
     The value is learned in units of 1 / (1 - gamma), so that its error is on the scale of rewards.
@@ -76,14 +85,17 @@ def actor_critic(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> T
         advantage = temporal_difference(value, earned, known, config.gamma)
     else:
         advantage = torch.where(known, returns - value, 0.0)
-    log_policy = _at_clicks(agent.output(states), batch)
+    log_policy = _log_policy(agent, states, batch, likelihood or exact(config))
     critic = value_loss(scaled[batch.real], (returns / unit)[batch.real], torch.ones_like(log_policy), len(batch))
     return policy_gradient_loss(log_policy, advantage[batch.real], len(batch)) + config.value_weight * critic
 
 
-def next_click(agent: Agent, batch: SessionBatch, config: TrainingConfig) -> Tensor:  # noqa: ARG001
+def next_click(
+    agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood | None = None
+) -> Tensor:
     """The likelihood of the clicks of logged sessions, whatever they earned: a supervised session recommender."""
-    return next_click_loss(_at_clicks(agent(batch), batch), _known(batch)[batch.real], len(batch))
+    log_policy = _log_policy(agent, agent.states(batch), batch, likelihood or exact(config))
+    return next_click_loss(log_policy, _known(batch)[batch.real], len(batch))
 
 
 @torch.no_grad()
@@ -92,7 +104,7 @@ def weight_metrics(agent: Agent, sessions: Sessions, config: TrainingConfig) -> 
     weights = []
     for rows in in_order(sessions.steps, 256):
         batch = sessions.batch(rows)
-        behaviour, log_policy = _off_policy(agent, batch)
+        behaviour, log_policy = _off_policy(agent, batch, exact(config))
         weights.append(_weights(batch, behaviour, log_policy, config)[_known(batch)[batch.real]])
     weight = torch.cat(weights)
     return {
@@ -112,17 +124,16 @@ def _known(batch: SessionBatch) -> Tensor:
     return batch.clicked & (batch.click < batch.catalogue_size)
 
 
-def _at_clicks(logits: Tensor, batch: SessionBatch) -> Tensor:
-    """Log-probabilities of the clicked items; of any item where none is known. (M, n) -> (M,)"""
-    click = batch.click[batch.real].clamp(max=batch.catalogue_size - 1)
-    return logits.log_softmax(1).gather(1, click[:, None]).squeeze(1)
+def _log_policy(agent: Agent, states: Tensor, batch: SessionBatch, likelihood: Likelihood) -> Tensor:
+    """Log pi of the clicks at ``states`` (M, H); any number where none is known. (M,)"""
+    return likelihood(agent.item_scores(states), batch.click[batch.real])
 
 
-def _off_policy(agent: Agent, batch: SessionBatch) -> tuple[Tensor, Tensor]:
+def _off_policy(agent: Agent, batch: SessionBatch, likelihood: Likelihood) -> tuple[Tensor, Tensor]:
     """Log-probabilities (M,) of the clicks under the behaviour model and under pi."""
     states = agent.states(batch)
-    behaviour = _at_clicks(agent.heads["behaviour"](states.detach()), batch)
-    return behaviour, _at_clicks(agent.output(states), batch)
+    behaviour = likelihood(agent.behaviour_scores(states), batch.click[batch.real])
+    return behaviour, _log_policy(agent, states, batch, likelihood)
 
 
 def _weights(batch: SessionBatch, behaviour: Tensor, log_policy: Tensor, config: TrainingConfig) -> Tensor:

@@ -66,7 +66,9 @@ def train(
     fresh = not _take_up(directory, origin, resume=resume)
     if not (directory / MANIFEST).exists():
         try:
-            lab = make_lab(data, config, streams, found.agent_loss, found.heads, judge=found.judge)
+            lab = make_lab(
+                data, config, streams, found.agent_loss, found.heads, judge=found.judge, teaches=found.teaches
+            )
             with file_errors(directory):
                 run_phases(found, lab, directory)
         except UserError:

@@ -70,6 +70,9 @@ class MDPState:
 
     state: Tensor  # (B,) int64
 
+    def __len__(self) -> int:
+        return len(self.state)
+
     def take(self, rows: Tensor) -> "MDPState":
         """A copy that holds the sessions ``rows`` (R,)."""
         return MDPState(self.state[rows])

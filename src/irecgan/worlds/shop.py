@@ -75,6 +75,9 @@ class ShopState:
     taste: Tensor  # (B, d) float32
     candidates: Tensor  # (B, LONGEST) int64, in the order of the shop's ranker, n after the last
 
+    def __len__(self) -> int:
+        return len(self.taste)
+
     def take(self, rows: Tensor) -> "ShopState":
         """A copy that holds the sessions ``rows`` (R,)."""
         return ShopState(self.taste[rows], self.candidates[rows])

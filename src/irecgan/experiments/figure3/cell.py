@@ -46,8 +46,9 @@ def work(settings: Figure3Settings, cell: Figure3Cell, scratch: Path) -> Json:  
 def _learn(method: Method, lab: Lab, collected: Sequence[Sessions], settings: Figure3Settings, index: int) -> Lab:
     """The two stages of learning after a round. The models of the lab learn on; its data are those so far."""
     if method.online:
+        loss = lab.loss("agent", lab.streams.torch("online", index, "negatives"))
         shuffle = lab.streams.torch("online", index)
-        lab.learners["agent"].epoch(lab.losses["agent"], collected[-1], lab.config.batch_size, shuffle)
+        lab.learners["agent"].epoch(loss, collected[-1], lab.config.batch_size, shuffle)
     held = lab.streams.torch("hold-out", index)
     train, validation = hold_out(Sessions.concat(collected), lab.config.validation_share, held)
     lab = replace(lab, data=TrainingData(train, validation, final_slates=True))
