@@ -1,5 +1,6 @@
 """What the README tells a user to type works."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -17,9 +18,20 @@ QUICKER = {
     "train": SETTINGS,
     "evaluate": ["--sessions", "100"],
 }
+LISTED = {
+    "law": "dirichlet:0.3",
+    "states": 2,
+    "items": 3,
+    "slate_size": 1,
+    "clicks": 2,
+    "sessions": 40,
+    "logs": ["soft"],
+    "training": {key: value for key, value in TINY.items() if key != "generated_ratio"},
+}
 EXPERIMENTS = {
     "figure2": ["--set", 'blocks=[{"law":"softmax","logs":["mix"],"sizes":[40]}]', "--models", "pg"],
     "figure3": ["--set", "rounds=1", "--set", "sessions=20"],
+    "bias": ["--set", f"worlds={json.dumps({'listed': LISTED})}", "--set", "repeats=2"],
     "table1": ["--set", 'shop={"items":300,"sessions":400,"evaluation_sessions":50}', "--models", "pg"],
 }
 QUICKER_SHOP = ["--items", "250", "--sessions", "300"]
