@@ -18,6 +18,8 @@ from irecgan.seeding import Streams
 from irecgan.worlds.interface import World
 from irecgan.worlds.mdp import MDPWorld
 
+LONGEST = 1_000
+"""Clicks after which sessions are cut, unless told otherwise."""
 CHUNK = 5_000
 """Sessions played at once."""
 

@@ -1,4 +1,4 @@
-"""Writing named tensors so that nothing half-written is ever seen under its final name."""
+"""Named tensors: written so that nothing half-written is ever seen under its final name, and picked by prefix."""
 
 import errno
 from collections.abc import Mapping
@@ -18,3 +18,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
             save_file(dict(tensors), temporary, metadata=dict(metadata or {}))
         except SafetensorError as error:
             raise OSError(errno.EIO, f"cannot be written ({error})", str(path)) from None
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

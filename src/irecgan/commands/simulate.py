@@ -14,7 +14,7 @@ from irecgan.policies.interface import Policy
 from irecgan.policies.logging import logging_policies
 from irecgan.policies.presented import presented_orders
 from irecgan.seeding import Streams
-from irecgan.simulation import simulated_log
+from irecgan.simulation import LONGEST, simulated_log
 from irecgan.worlds.loading import load_world
 from irecgan.worlds.mdp import MDPWorld, draw_world
 from irecgan.worlds.shop import ShopWorld
@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--max-length",
         type=int,
-        default=1000,
+        default=LONGEST,
         metavar="T",
-        help="cut sessions after T clicks (default: 1000)",
+        help=f"cut sessions after T clicks (default: {LONGEST})",
     )
     add("--seed", type=int, default=0, metavar="S", help="of the world drawn and of the sessions (default: 0)")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.evaluation.intervals import Interval, normal_ratios
+from irecgan.evaluation.online import MAX_LENGTH
 from irecgan.policies.interface import Policy
 from irecgan.policies.witness import Witness
 from irecgan.rollout import rollout
@@ -17,7 +18,6 @@ from irecgan.tables import aligned
 from irecgan.worlds.shop import ShopWorld
 
 DEPTHS = (1, 10)  # best_found@1, @10
-MAX_LENGTH = 1_000  # clicks after which a session is cut
 _CHUNK = 1_000  # sessions at once: a policy scores the whole catalogue for each
 
 

@@ -11,7 +11,7 @@ from irecgan.experiments.report import Section, Table, render
 from irecgan.files import atomic_directory, write_json, write_text
 from irecgan.policies.logging import MixPolicy
 from irecgan.seeding import Streams
-from irecgan.simulation import simulated_log
+from irecgan.simulation import LONGEST, simulated_log
 from irecgan.training.config import TrainingConfig
 from irecgan.training.metrics import read_metrics
 from irecgan.training.train import train
@@ -19,7 +19,6 @@ from irecgan.worlds.mdp import draw_world
 
 RECIPES = ("lstm", "pg", "irecgan")
 _SHOWN = ("oracle", "max", "belief", "static", "mix", "popularity", "co_click", "last_first", "random", *RECIPES)
-_MAX_LENGTH = 1_000
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def run_demo(out: Path, *, sessions: int, evaluation_sessions: int, seed: int, c
         world = draw_world("softmax", seed=seed)
         world.save(directory / "WORLD.json")
         streams = Streams(seed).child("simulate")
-        log = simulated_log(MixPolicy(world), world, sessions, max_length=_MAX_LENGTH, streams=streams)
+        log = simulated_log(MixPolicy(world), world, sessions, max_length=LONGEST, streams=streams)
         log.write(directory / "log.parquet")
         runs = [directory / "runs" / recipe for recipe in RECIPES]
         for recipe, run in zip(RECIPES, runs, strict=True):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from irecgan.data.batch import Sessions
 from irecgan.errors import UserError
-from irecgan.tensors import write_tensors
+from irecgan.tensors import below, write_tensors
 from irecgan.training.journal import Account
 from irecgan.training.lab import Lab
 
@@ -49,21 +49,17 @@ def load_checkpoint(path: Path, lab: Lab) -> Progress:
             account = Account(**json.loads(file.metadata().get("unit", "{}")))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for name, learner in lab.learners.items():
-            learner.load_state(_below(tensors, f"{name}/"))
-        if generated := _below(tensors, "generated/"):
+            learner.load_state(below(tensors, f"{name}/"))
+        if generated := below(tensors, "generated/"):
             account.generated = Sessions(**generated, catalogue_size=lab.data.items)  # type: ignore[arg-type]
         account.drawn = tensors.get("drawn")
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a checkpoint of this training ({reason})") from None
-    progress.best = _below(tensors, "best/")
+    progress.best = below(tensors, "best/")
     lab.journal.begin(account)
     return progress
 
 
 def _without_best(progress: Progress) -> Progress:
     return Progress(progress.phase, progress.unit, progress.best_unit, progress.best_validation, progress.lines)
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

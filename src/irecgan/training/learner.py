@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch, Sessions, SessionSource, in_order
+from irecgan.tensors import below
 from irecgan.training.journal import Journal
 from irecgan.training.row_adam import RowAdam
 
@@ -67,10 +68,10 @@ class Learner:
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `state` gave."""
-        self.model.load_state_dict(_below(tensors, "model."))
+        self.model.load_state_dict(below(tensors, "model."))
         for kind, optimiser in self._optimisers().items():
             for i, parameter in enumerate(optimiser.param_groups[0]["params"]):
-                state = _below(tensors, f"{kind}.{i}.")
+                state = below(tensors, f"{kind}.{i}.")
                 if state:
                     optimiser.state[parameter] = {k: v.clone() for k, v in state.items()}
 
@@ -94,10 +95,6 @@ def _coalesce(model: nn.Module) -> None:
     for parameter in model.parameters():
         if parameter.grad is not None and parameter.grad.is_sparse:
             parameter.grad = parameter.grad.coalesce()
-
-
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ from irecgan.experiments.bias.plot import figures
 from irecgan.experiments.bias.results import (
     ESTIMATES,
     Group,
-    Json,
     Pick,
     bias,
     change,
@@ -23,7 +22,7 @@ from irecgan.experiments.bias.results import (
 )
 from irecgan.experiments.bias.settings import ARMS, BiasCell, BiasSettings
 from irecgan.experiments.report import Section, Table, render
-from irecgan.experiments.study import Conclusion
+from irecgan.experiments.study import Conclusion, Json
 from irecgan.experiments.verdict_section import verdict_section, verdict_text
 from irecgan.experiments.verdicts import Judged, judge
 from irecgan.tables import aligned

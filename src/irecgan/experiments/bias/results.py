@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from irecgan.evaluation.bias import LAMBDA_1
 from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.bias.settings import Arm, BiasCell, Log, Scale
 from irecgan.experiments.seeds import over_seeds
+from irecgan.experiments.study import Json
 
-Json = dict[str, Any]
 Pick = Callable[[Json], float | None]
 """A number of one training; None where it has none."""
 

@@ -15,10 +15,8 @@ from irecgan.policies.logging import logging_policies
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.policies.translated import Translated
 from irecgan.seeding import Streams
-from irecgan.simulation import simulated_log
+from irecgan.simulation import LONGEST, simulated_log
 from irecgan.worlds.mdp import MDPWorld, draw_world
-
-_LONGEST = 1_000  # clicks after which a logged session is cut
 
 
 def work(settings: Figure2Settings, cell: Figure2Cell, scratch: Path) -> Json:
@@ -51,7 +49,7 @@ def logged(world: MDPWorld, cell: Figure2Cell) -> SessionLog:
     """The log of the cell."""
     streams = Streams(cell.seed).child("log", cell.log)
     policy = logging_policies(world)[cell.log]
-    return simulated_log(policy, world, cell.sessions, max_length=_LONGEST, streams=streams, name=cell.log)
+    return simulated_log(policy, world, cell.sessions, max_length=LONGEST, streams=streams, name=cell.log)
 
 
 def _naive(world: MDPWorld, log: SessionLog, sessions: int, streams: Streams) -> Json:

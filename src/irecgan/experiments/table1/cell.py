@@ -25,11 +25,9 @@ from irecgan.policies.presented import PresentedOrder
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.policies.translated import Translated
 from irecgan.seeding import Streams
-from irecgan.simulation import simulated_log
+from irecgan.simulation import LONGEST, simulated_log
 from irecgan.worlds.shop import ShopWorld
 from irecgan.worlds.shop_calibration import draw_shop
-
-_LONGEST = 1_000  # clicks after which a logged session is cut
 
 
 def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
@@ -88,7 +86,7 @@ def _source(
         return None, _whole(directory, cell.log), prepared_shares(directory)
     world = draw_shop(settings.shop.items, seed=cell.seed)
     log = simulated_log(
-        PresentedOrder(), world, settings.shop.sessions, max_length=_LONGEST, streams=streams.child("log"), name=SHOP
+        PresentedOrder(), world, settings.shop.sessions, max_length=LONGEST, streams=streams.child("log"), name=SHOP
     )
     frame, _ = apply_filters(log.frame, [SessionLength(2, 40)])
     return world, SessionLog.from_frame(frame, SHOP), SHARES
