@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from irecgan.experiments.frame.study import FIGURES, REPORT, RESULTS, STUDY
 from irecgan.experiments.registry import find_experiment
-from irecgan.experiments.study import FIGURES, REPORT, RESULTS, STUDY
 from irecgan.files import write_text
 
 INTRODUCTION = """# Reports of the experiments

@@ -4,7 +4,7 @@ from irecgan.experiments.figure2.claims import comparisons
 from irecgan.experiments.figure2.conclude import conclude
 from irecgan.experiments.figure2.results import panels
 from irecgan.experiments.figure2.settings import NAIVE, REFERENCES, Block, Figure2Cell, Figure2Settings, cells
-from irecgan.experiments.study import Json
+from irecgan.experiments.frame.study import Json
 
 SETTINGS = Figure2Settings(
     blocks=(Block(law="softmax", logs=("random", "max"), sizes=(200,)),), models=("lstm", "pg", "irecgan"), seeds=3

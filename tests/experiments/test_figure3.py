@@ -8,7 +8,7 @@ from irecgan.experiments.figure3.claims import comparisons
 from irecgan.experiments.figure3.conclude import conclude
 from irecgan.experiments.figure3.results import curves
 from irecgan.experiments.figure3.settings import METHODS, Figure3Cell, Figure3Settings, cells
-from irecgan.experiments.study import Json
+from irecgan.experiments.frame.study import Json
 
 SMALL = Figure3Settings(rounds=2, sessions=30, seeds=1, evaluation_sessions=50)
 

@@ -5,8 +5,8 @@ import pytest
 from irecgan.data.log import SessionLog
 from irecgan.data.prepare import prepare
 from irecgan.errors import UserError
+from irecgan.experiments.frame.study import Json, run_study
 from irecgan.experiments.registry import find_experiment
-from irecgan.experiments.study import Json, run_study
 from irecgan.experiments.table1.cell import work
 from irecgan.experiments.table1.claims import comparisons
 from irecgan.experiments.table1.conclude import conclude

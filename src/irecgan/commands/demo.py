@@ -5,7 +5,7 @@ from pathlib import Path
 
 from irecgan.commands.interface import Output
 from irecgan.errors import UserError
-from irecgan.experiments.demo import run_demo
+from irecgan.experiments.demo.demo import run_demo
 from irecgan.training.config import TrainingConfig
 
 HELP = """Make a world, log sessions of the mix policy, train lstm, pg and irecgan on them (small preset), and

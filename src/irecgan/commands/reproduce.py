@@ -7,8 +7,8 @@ from pathlib import Path
 
 from irecgan.commands.interface import Output
 from irecgan.errors import UserError
+from irecgan.experiments.frame.study import REPORT, run_study
 from irecgan.experiments.registry import EXPERIMENTS, find_experiment
-from irecgan.experiments.study import REPORT, run_study
 
 HELP = """Run an experiment of the paper and write its cells, results.json and report.html. The same command goes on
 with an experiment that was interrupted. 'quick' takes up to 15 minutes on 2 cores and is small; 'paper' is the full

@@ -12,7 +12,7 @@ from irecgan.experiments.figure2 import settings as figure2
 from irecgan.experiments.figure3 import cell as figure3_cell
 from irecgan.experiments.figure3 import conclude as figure3_conclude
 from irecgan.experiments.figure3 import settings as figure3
-from irecgan.experiments.study import Experiment
+from irecgan.experiments.frame.study import Experiment
 from irecgan.experiments.table1 import cell as table1_cell
 from irecgan.experiments.table1 import conclude as table1_conclude
 from irecgan.experiments.table1 import settings as table1

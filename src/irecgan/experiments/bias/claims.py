@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from irecgan.experiments.bias.results import Group, Pick, change, deviation, model_bias, size_of_bias
-from irecgan.experiments.verdicts import Comparison
+from irecgan.experiments.frame.verdicts import Comparison
 
 _WORTHWHILE = 0.02  # of a value of about 1 to 3 clicks
 

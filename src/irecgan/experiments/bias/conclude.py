@@ -21,10 +21,10 @@ from irecgan.experiments.bias.results import (
     size_of_bias,
 )
 from irecgan.experiments.bias.settings import ARMS, BiasCell, BiasSettings
-from irecgan.experiments.report import Section, Table, render
-from irecgan.experiments.study import Conclusion, Json
-from irecgan.experiments.verdict_section import verdict_section, verdict_text
-from irecgan.experiments.verdicts import Judged, judge
+from irecgan.experiments.frame.report import Section, Table, render
+from irecgan.experiments.frame.study import Conclusion, Json
+from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
+from irecgan.experiments.frame.verdicts import Judged, judge
 from irecgan.tables import aligned
 
 _SOURCES: dict[str, Pick] = {

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.bias.results import ESTIMATES, Group, Pick, bias_of, deviation, size_of_bias
 from irecgan.experiments.bias.settings import ARMS, Arm
-from irecgan.experiments.drawing import styled, svg
+from irecgan.experiments.frame.drawing import styled, svg
 
 _COLOURS = {
     "plain": "black",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from irecgan.evaluation.bias import LAMBDA_1
 from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.bias.settings import Arm, BiasCell, Log, Scale
-from irecgan.experiments.seeds import over_seeds
-from irecgan.experiments.study import Json
+from irecgan.experiments.frame.seeds import over_seeds
+from irecgan.experiments.frame.study import Json
 
 Pick = Callable[[Json], float | None]
 """A number of one training; None where it has none."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from irecgan.experiments.study import Cell, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Seeds, Settings
 from irecgan.training.config import TrainingConfig
 from irecgan.training.phases import Fit, Rounds
 from irecgan.training.recipes import Recipe, find_recipe

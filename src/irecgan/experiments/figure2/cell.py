@@ -9,8 +9,8 @@ from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.online import play
 from irecgan.evaluation.references import world_references
 from irecgan.experiments.figure2.settings import NAIVE, REFERENCES, Figure2Cell, Figure2Settings
-from irecgan.experiments.study import Json
-from irecgan.experiments.training import trained
+from irecgan.experiments.frame.study import Json
+from irecgan.experiments.frame.training import trained
 from irecgan.policies.logging import logging_policies
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.policies.translated import Translated

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from irecgan.experiments.figure2.results import Kind, Panel
-from irecgan.experiments.verdicts import Comparison
+from irecgan.experiments.frame.verdicts import Comparison
 
 _WORTHWHILE = 0.01  # of the rival's reward; of coverage, in absolute terms
 _AGENTS = ("pg", "irecgan")

@@ -7,10 +7,10 @@ from irecgan.experiments.figure2.claims import comparisons
 from irecgan.experiments.figure2.plot import coverage_plot, reward_plot
 from irecgan.experiments.figure2.results import Kind, Panel, panels
 from irecgan.experiments.figure2.settings import Figure2Cell, Figure2Settings
-from irecgan.experiments.report import Section, Table, render
-from irecgan.experiments.study import Conclusion, Json
-from irecgan.experiments.verdict_section import verdict_section, verdict_text
-from irecgan.experiments.verdicts import judge
+from irecgan.experiments.frame.report import Section, Table, render
+from irecgan.experiments.frame.study import Conclusion, Json
+from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
+from irecgan.experiments.frame.verdicts import judge
 from irecgan.tables import aligned
 
 _DEPTHS = (1, 5, 10)

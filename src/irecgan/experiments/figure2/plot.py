@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from irecgan.experiments.drawing import styled, svg
 from irecgan.experiments.figure2.results import Panel
+from irecgan.experiments.frame.drawing import styled, svg
 
 CURVES = ("lstm", "lstmd", "pg", "irecgan", "popularity", "gru4rec")  # the paper's four, and two to hold them against
 _WIDTH = 3.4  # inches a panel

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.figure2.settings import REFERENCES, Figure2Cell
-from irecgan.experiments.seeds import over_seeds
-from irecgan.experiments.study import Json
+from irecgan.experiments.frame.seeds import over_seeds
+from irecgan.experiments.frame.study import Json
 
 Kind = str
 """``top``: the k best items are shown; ``sampled``: slates are drawn by Eq. (4)."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from irecgan.experiments.study import Cell, Models, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
 from irecgan.training.recipes import RECIPES
 
 REFERENCES = "references"

@@ -10,7 +10,7 @@ import torch
 from irecgan.data.batch import Sessions
 from irecgan.evaluation.online import play, summarise, witnessed
 from irecgan.experiments.figure3.settings import METHODS, Figure3Cell, Figure3Settings, Method
-from irecgan.experiments.study import Json
+from irecgan.experiments.frame.study import Json
 from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.logging import RandomPolicy
 from irecgan.policies.popularity import Popularity, return_weighted_counts

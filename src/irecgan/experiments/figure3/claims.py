@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from irecgan.experiments.figure3.results import Curves, Floats, Measure
-from irecgan.experiments.verdicts import Comparison
+from irecgan.experiments.frame.verdicts import Comparison
 
 LAST = 5  # rounds that count as the later stage
 _WORTHWHILE = 0.01  # of coverage

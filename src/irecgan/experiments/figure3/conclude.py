@@ -6,11 +6,11 @@ from irecgan.experiments.figure3.claims import LAST, comparisons
 from irecgan.experiments.figure3.plot import curves_plot
 from irecgan.experiments.figure3.results import MEASURES, Curves, Stage, curves
 from irecgan.experiments.figure3.settings import Figure3Cell, Figure3Settings
-from irecgan.experiments.report import Section, Table, render
-from irecgan.experiments.seeds import over_seeds
-from irecgan.experiments.study import Conclusion, Json
-from irecgan.experiments.verdict_section import verdict_section, verdict_text
-from irecgan.experiments.verdicts import judge
+from irecgan.experiments.frame.report import Section, Table, render
+from irecgan.experiments.frame.seeds import over_seeds
+from irecgan.experiments.frame.study import Conclusion, Json
+from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
+from irecgan.experiments.frame.verdicts import judge
 from irecgan.tables import aligned
 
 _STAGES: dict[Stage, str] = {

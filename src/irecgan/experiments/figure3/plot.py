@@ -2,9 +2,9 @@
 
 from matplotlib.figure import Figure
 
-from irecgan.experiments.drawing import styled, svg
 from irecgan.experiments.figure3.results import MEASURES, Curves, Stage
-from irecgan.experiments.seeds import over_seeds
+from irecgan.experiments.frame.drawing import styled, svg
+from irecgan.experiments.frame.seeds import over_seeds
 
 
 def curves_plot(curves: Curves, stage: Stage) -> str:

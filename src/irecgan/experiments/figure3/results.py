@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan.experiments.figure3.settings import METHODS, Figure3Cell
-from irecgan.experiments.study import Json
+from irecgan.experiments.frame.study import Json
 
 Floats = NDArray[np.float64]
 Stage = Literal["interaction", "afterwards"]

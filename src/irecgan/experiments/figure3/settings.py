@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from irecgan.experiments.study import Cell, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Seeds, Settings
 from irecgan.training.losses import AgentLoss, next_click, policy_gradient
 from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
 

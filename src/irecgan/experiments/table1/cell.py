@@ -17,9 +17,9 @@ from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.offline import Scorer, rerank
 from irecgan.evaluation.references import shop_orders
 from irecgan.evaluation.shop import play_in_shop
-from irecgan.experiments.study import Json
+from irecgan.experiments.frame.study import Json
+from irecgan.experiments.frame.training import trained
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Table1Cell, Table1Settings, locations
-from irecgan.experiments.training import trained
 from irecgan.policies.interface import Policy
 from irecgan.policies.presented import PresentedOrder
 from irecgan.policies.ranking import RankingPolicy

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from irecgan.experiments.frame.verdicts import Comparison
 from irecgan.experiments.table1.results import Part
-from irecgan.experiments.verdicts import Comparison
 
 _WORTHWHILE = 0.005  # of P@1 and P@10
 _BASELINES = ("lstm", "lstmd", "pg", "pgis", "ac", "pgu", "acu")

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from irecgan.experiments.report import Section, Table, render
-from irecgan.experiments.study import Conclusion, Json
+from irecgan.experiments.frame.report import Section, Table, render
+from irecgan.experiments.frame.study import Conclusion, Json
+from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
+from irecgan.experiments.frame.verdicts import judge
 from irecgan.experiments.table1.claims import comparisons
 from irecgan.experiments.table1.plot import precision_plot, worth_plot
 from irecgan.experiments.table1.results import RERANK, WORTH, Part, parts
 from irecgan.experiments.table1.settings import SHOP, Table1Cell, Table1Settings
-from irecgan.experiments.verdict_section import verdict_section, verdict_text
-from irecgan.experiments.verdicts import judge
 from irecgan.tables import aligned
 
 PAPER = {

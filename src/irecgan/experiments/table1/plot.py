@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from irecgan.experiments.drawing import styled, svg
+from irecgan.experiments.frame.drawing import styled, svg
 from irecgan.experiments.table1.results import Part
 
 

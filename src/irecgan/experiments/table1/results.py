@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from irecgan.evaluation.intervals import Interval
-from irecgan.experiments.seeds import over_seeds
-from irecgan.experiments.study import Json
+from irecgan.experiments.frame.seeds import over_seeds
+from irecgan.experiments.frame.study import Json
 from irecgan.experiments.table1.settings import Table1Cell
 
 RERANK = ("p@1", "p@10", "mrr", "ndcg@10")

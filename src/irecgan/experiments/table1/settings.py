@@ -7,7 +7,7 @@ from pydantic import Field
 
 from irecgan.data.location import find_prepared
 from irecgan.errors import UserError
-from irecgan.experiments.study import Cell, Models, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
 from irecgan.training.recipes import RECIPES
 
 NAIVE = "naive"

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from irecgan.experiments.seeds import over_seeds
-from irecgan.experiments.verdicts import Comparison, Verdict, holm, judge
+from irecgan.experiments.frame.seeds import over_seeds
+from irecgan.experiments.frame.verdicts import Comparison, Verdict, holm, judge
 
 UP = [1.0, 1.2, 0.9, 1.1, 1.0]
 

@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from irecgan.errors import UserError
-from irecgan.experiments.study import CELLS, REPORT, RESULTS, Cell, Conclusion, Experiment, Json, Settings, run_study
+from irecgan.experiments.frame.study import (
+    CELLS,
+    REPORT,
+    RESULTS,
+    Cell,
+    Conclusion,
+    Experiment,
+    Json,
+    Settings,
+    run_study,
+)
 
 
 class Numbers(Settings):

@@ -6,8 +6,8 @@ from typing import Any
 
 from irecgan.data.log import SessionLog
 from irecgan.evaluation.evaluate import OnlineEvaluation, evaluate
-from irecgan.experiments.plots import coverage_plot, health_plot, learning_plot, reward_plot
-from irecgan.experiments.report import Section, Table, render
+from irecgan.experiments.demo.plots import coverage_plot, health_plot, learning_plot, reward_plot
+from irecgan.experiments.frame.report import Section, Table, render
 from irecgan.files import atomic_directory, write_json, write_text
 from irecgan.policies.logging import MixPolicy
 from irecgan.seeding import Streams

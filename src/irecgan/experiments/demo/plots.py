@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from irecgan.evaluation.online import OnlineResult
-from irecgan.experiments.drawing import styled, svg
+from irecgan.experiments.frame.drawing import styled, svg
 
 Metrics = Sequence[Mapping[str, Any]]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from irecgan.experiments.report import Section, Table
-from irecgan.experiments.verdicts import Judged, Tested
+from irecgan.experiments.frame.report import Section, Table
+from irecgan.experiments.frame.verdicts import Judged, Tested
 from irecgan.tables import aligned
 
 _TEXT = (

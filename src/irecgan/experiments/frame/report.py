@@ -28,6 +28,6 @@ class Section:
 def render(title: str, summary: str, sections: Sequence[Section]) -> str:
     """The report as one HTML page that needs no other file."""
     environment = Environment(
-        loader=PackageLoader("irecgan.experiments"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("irecgan.experiments.frame"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template("report.html").render(title=title, summary=summary, sections=sections)

@@ -1,0 +1,1 @@
+"""What all experiments share: a study of cells, verdicts on claims, plots and reports."""
