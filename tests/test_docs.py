@@ -47,5 +47,5 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 def test_the_layers_of_the_architecture_exist() -> None:
     table = (ROOT / "docs" / "architecture.md").read_text()
-    for name in re.findall(r"`(\w+/|\w+\.py)`", table.split("## Data flow")[0]):
+    for name in re.findall(r"`([\w/]+/|[\w/]+\.py)`", table.split("## Data flow")[0]):
         assert (ROOT / "src" / "irecgan" / name).exists(), name
