@@ -8,9 +8,9 @@ from irecgan.tables import aligned
 
 _TEXT = (
     "Each comparison is a paired t test over seeds, two-sided at {level:.0f} %, with Holm's correction over the "
-    "comparisons of its claim. A comparison holds when the difference is positive beyond doubt; it fails when it is negative beyond "
-    "doubt, or when its 95 % interval shows that no difference worth having is there; else it is open. A claim holds "
-    "only if all its comparisons do, and fails as soon as one does."
+    "comparisons of its claim. A comparison holds when the difference is positive beyond doubt; it fails when it is "
+    "negative beyond doubt, or when its 95 % interval shows that no difference worth having is there; else it is open. "
+    "A claim holds only if all its comparisons do, and fails as soon as one does."
 )
 
 
