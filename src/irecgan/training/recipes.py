@@ -105,6 +105,9 @@ _TABLE = (
 
 RECIPES = {recipe.name: recipe for recipe in _TABLE}
 
+COMPARED = ("lstm", "lstmd", "gru4rec", "pg", "pgis", "ac", "pgu", "acu", "irecgan")
+"""The eight models of the paper's tables and, beside them, a session recommender."""
+
 
 def find_recipe(name: str) -> Recipe:
     """The recipe called ``name``; UserError lists the names there are."""
