@@ -106,7 +106,7 @@ def test_a_damaged_checkpoint_is_named(
 ) -> None:
     out, log = tmp_path / "run", small_log()
     with monkeypatch.context() as patch:
-        patch.setattr("irecgan.training.train._finish", lambda *_: 1 / 0)
+        patch.setattr("irecgan.training.train._finish", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             irecgan.train(log, recipe="pg", out=out, settings=TINY)
     if content is None:  # of other networks
