@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
-from irecgan.training.recipes import RECIPES
+from irecgan.training.recipes import COMPARED
 
 REFERENCES = "references"
 NAIVE = "naive"
@@ -25,7 +25,7 @@ class Figure2Settings(Settings):
     """The paper's section 7.1: m = 10 states, n = 50 items, slates of k = 10."""
 
     blocks: tuple[Block, ...]
-    models: Models = tuple(RECIPES)
+    models: Models = COMPARED
     seeds: Seeds = 5
     evaluation_sessions: int = 20_000
     preset: str = "small"  # of the trainings

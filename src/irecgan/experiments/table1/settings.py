@@ -8,7 +8,7 @@ from pydantic import Field
 from irecgan.data.location import find_prepared
 from irecgan.errors import UserError
 from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
-from irecgan.training.recipes import RECIPES
+from irecgan.training.recipes import COMPARED
 
 NAIVE = "naive"
 SHOP = "shop"
@@ -31,7 +31,7 @@ class Table1Settings(Settings):
     shop: Shop
     logs: tuple[str, ...] = ()  # prepared directories; none = the shop
     splits: Annotated[tuple[Split, ...], Field(min_length=1)] = ("random",)
-    models: Models = tuple(RECIPES)
+    models: Models = COMPARED
     seeds: Seeds = 5
     min_candidates: Annotated[int, Field(ge=2)] = 11
     preset: str = "small"  # of the trainings
