@@ -35,6 +35,7 @@ class SessionBatch:
     real: Tensor  # (B, T) bool, false on padding
     catalogue_size: int
     touched: Tensor | None = None  # (B, T) int64, rank in the slate of the item touched last before; see Sessions
+    generated: Tensor | None = None  # (B,) bool, sessions that an agent and a user model made; None: logged ones
 
     @property
     def clicked(self) -> Tensor:
@@ -57,7 +58,8 @@ class SessionBatch:
     def to(self, device: torch.device | str) -> "SessionBatch":
         """The same batch on another device."""
         tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.type is Tensor}
-        return replace(self, **tensors, touched=None if self.touched is None else self.touched.to(device))
+        touched, generated = (None if x is None else x.to(device) for x in (self.touched, self.generated))
+        return replace(self, **tensors, touched=touched, generated=generated)
 
 
 class SessionSource(Protocol):
@@ -98,7 +100,9 @@ class Sessions:
     touched: Tensor | None = None
     """(N,) int: rank in the slate, from 0, of the item touched last before the step: the last clicked one, or what
     the log says in ``last_touched``. A rank, so that items unknown to the catalogue count. NOTHING where none was
-    touched or it is not shown; None where the sessions come from no log. For baselines: no model learns from it."""
+    touched or it is not shown; None where the sessions come from no log. For baselines and the terms of U."""
+    generated: Tensor | None = None
+    """(S,) bool: sessions that an agent and a user model made; None where all are logged."""
     block: int | None = None
     """Neighbouring sessions that stay together when they are shuffled; None where single ones are."""
 
@@ -134,6 +138,7 @@ class Sessions:
             real=real,
             catalogue_size=nothing,
             touched=None if self.touched is None else torch.where(real, self.touched[step].long(), NOTHING),
+            generated=None if self.generated is None else self.generated[rows],
         )
 
     def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
@@ -159,6 +164,7 @@ class Sessions:
             score=self.score[step],
             catalogue_size=self.catalogue_size,
             touched=None if self.touched is None else self.touched[step],
+            generated=None if self.generated is None else self.generated[rows],
         )
 
     @classmethod
@@ -176,6 +182,7 @@ class Sessions:
             score=batch.score[real],
             catalogue_size=batch.catalogue_size,
             touched=None if batch.touched is None else batch.touched[real],
+            generated=batch.generated,
         )
 
     @classmethod
@@ -199,6 +206,7 @@ class Sessions:
             score=flat("score"),
             catalogue_size=sizes.pop(),
             touched=flat("touched") if all(part.touched is not None for part in parts) else None,
+            generated=_marks(parts),
         )
 
 
@@ -230,6 +238,13 @@ class Joined:
     def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
         """Batches of rows in which lengths are alike, block by block."""
         return bucketed_blocks(self.steps, batch_size, generator, self.block)
+
+
+def last_clicked(batch: SessionBatch) -> Tensor:
+    """The rank in each slate of the item that was clicked at the step before; NOTHING where it is not shown. (B, T)"""
+    before = torch.nn.functional.pad(batch.click[:, :-1], (1, 0), value=batch.catalogue_size)
+    same = (batch.slate == before[..., None]) & (before < batch.catalogue_size)[..., None]  # (B, T, K)
+    return torch.where(same.any(2), same.int().argmax(2), NOTHING)
 
 
 def bucketed(lengths: Tensor, batch_size: int, generator: torch.Generator, pool: int = 50) -> list[Tensor]:
@@ -289,6 +304,14 @@ def _ragged(start: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     column = torch.arange(width)
     real = column < counts[:, None]
     return real, torch.where(real, start[:, None] + column, 0)
+
+
+def _marks(parts: Sequence[Sessions]) -> Tensor | None:
+    """Which sessions of ``parts`` are generated; None if none is."""
+    if all(part.generated is None for part in parts):
+        return None
+    none = [torch.zeros(len(part), dtype=torch.bool) if part.generated is None else part.generated for part in parts]
+    return torch.cat(none)
 
 
 def _take(values: Tensor, index: Tensor, default: int) -> Tensor:

@@ -1,5 +1,6 @@
 """The user model U, and the interface behind which other user models can take its place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -10,6 +11,8 @@ from irecgan.data.batch import SessionBatch
 from irecgan.models.outputs import ItemScores, take_rows
 from irecgan.models.recurrent import ClickEncoder, RecurrentState, Size
 from irecgan.models.rewards import RewardLaw
+from irecgan.models.terms import Terms
+from irecgan.models.views import BatchView, Memory, StepView
 from irecgan.rows import State
 
 Stop = Literal["history", "slate"]
@@ -58,6 +61,41 @@ class UserPrediction:
     reward: Tensor  # (M,) score of Eq. (2) for the clicked item, before f_r
 
 
+@dataclass(frozen=True)
+class UserState:
+    """What U knows of B sessions."""
+
+    recurrent: RecurrentState
+    memory: Memory | None  # for terms of the click scores; None without them
+
+    @property
+    def top(self) -> Tensor:
+        """The state that output layers read. (B, H)"""
+        return self.recurrent.top
+
+    def __len__(self) -> int:
+        return len(self.recurrent)
+
+    def take(self, rows: Tensor) -> "UserState":
+        """A copy that holds the sessions ``rows`` (R,)."""
+        return UserState(self.recurrent.take(rows), None if self.memory is None else self.memory.take(rows))
+
+    def join(self, others: Sequence["UserState"]) -> "UserState":
+        """The sessions of this state and then those of ``others``."""
+        recurrent = self.recurrent.join([other.recurrent for other in others])
+        if self.memory is None:
+            return UserState(recurrent, None)
+        return UserState(recurrent, self.memory.join([o.memory for o in others if o.memory is not None]))
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What differs while U learns."""
+
+    dropout: float  # share of the numbers of s_t that click scores do not see, anew at every call
+    generator: torch.Generator
+
+
 class RecurrentUserModel(nn.Module):
     """U of the paper: Eq. (1) for clicks, Eq. (2) for rewards, and the end of a session.
 
@@ -73,15 +111,24 @@ class RecurrentUserModel(nn.Module):
         self.click = nn.Linear(size.units, size.embedding)
         self.reward = nn.Linear(size.units, size.embedding)
         self.stop = nn.Linear(size.units, 1)
+        self.terms = Terms(size.terms) if size.terms else None
+        self.taste = size.taste
         self.stop_kind = stop
         self.reward_law = reward_law or RewardLaw()
         self.catalogue_size = size.items
 
-    def forward(self, batch: SessionBatch) -> UserPrediction:
-        """Scores at the M real steps of ``batch``."""
+    def forward(self, batch: SessionBatch, learning: Learning | None = None, *, ranked: bool = True) -> UserPrediction:
+        """Scores at the M real steps of ``batch``.
+
+        Args:
+            batch: logged sessions, or generated ones, whose slates are in no ranker's order.
+            learning: while U learns from the log that its statistics count, whose sessions are then left out of them.
+            ranked: whether terms read the order of logged slates.
+
+        """
         states = self.encoder(batch.click)[batch.real]  # (M, H)
         clicked = self._embedded(batch.click[batch.real])  # (M, E)
-        scores = _dot(self.click(states), self._embedded(batch.slate[batch.real]))
+        scores = self._slate_scores(batch, states, learning, ranked=ranked)
         stop = self.stop(states).squeeze(-1)
         return UserPrediction(
             scores=scores,
@@ -89,14 +136,15 @@ class RecurrentUserModel(nn.Module):
             reward=(self.reward(states) * clicked).sum(-1),
         )
 
-    def start(self, sessions: int) -> RecurrentState:
+    def start(self, sessions: int) -> UserState:
         """The state s_0 of ``sessions`` sessions."""
-        return self.encoder.start(sessions)
+        memory = None if self.terms is None else Memory.start(sessions, self.catalogue_size)
+        return UserState(self.encoder.start(sessions), memory)
 
-    def outcome(self, state: RecurrentState, slate: Tensor) -> Outcome:
-        """What may happen to ``slate`` (B, K)."""
+    def outcome(self, state: UserState, slate: Tensor, *, ranked: bool = False) -> Outcome:
+        """What may happen to ``slate`` (B, K). ``ranked``: it is in the order of the log's ranker, and terms read that."""
         embedded = self.encoder.embedding(slate)  # (B, K, E)
-        scores = _dot(self.click(state.top), embedded)
+        scores = self._with_terms(self._dot(state.top, embedded), state, slate, ranked=ranked)
         log_p = outcome_log_probabilities(
             scores, self.stop(state.top).squeeze(-1), torch.ones_like(slate, dtype=torch.bool), self.stop_kind
         )
@@ -107,25 +155,72 @@ class RecurrentUserModel(nn.Module):
         """Rewards drawn around their ``mean`` (B,)."""
         return self.reward_law.sample(mean, generator)
 
-    def advance(self, state: RecurrentState, slate: Tensor, click: Tensor) -> RecurrentState:  # noqa: ARG002
-        """The state after ``click`` (B,): items not clicked leave no trace (assumption 2 of the paper)."""
-        return self.encoder.advance(state, click)
+    def advance(self, state: UserState, slate: Tensor, click: Tensor, reward: Tensor | None = None) -> UserState:
+        """The state after ``click`` (B,) with ``reward`` (B,), if that is known, in ``slate`` (B, K).
 
-    def scores(self, state: RecurrentState) -> Tensor:
+        Items not clicked leave no trace in s_t (assumption 2 of the paper); terms remember that they were shown.
+        """
+        memory = None if state.memory is None else state.memory.after(slate, click, reward)
+        return UserState(self.encoder.advance(state.recurrent, click), memory)
+
+    def scores(self, state: UserState) -> Tensor:
         """Click scores V^c of all items, by which U ranks the catalogue. (B, n)"""
-        return self._item_scores(state.top).all()
+        scores = self._item_scores(state.top).all()
+        if self.terms is None:
+            return scores
+        items = torch.arange(self.catalogue_size).expand(len(state), -1)
+        return self._with_terms(scores, state, items, ranked=False)
 
-    def scores_of(self, state: RecurrentState, items: Tensor) -> Tensor:
-        """Click scores V^c of ``items`` (B, C) alone; meaningless for the index n. (B, C)"""
-        return self._item_scores(state.top).at(items)
+    def scores_of(self, state: UserState, items: Tensor, *, ranked: bool = False) -> Tensor:
+        """Click scores V^c of ``items`` (B, C) alone; without terms meaningless for the index n. (B, C)
 
-    def score_slates(self, batch: SessionBatch) -> Tensor:
-        """Click scores of the items shown at the M real steps. (M, K); 0 where nothing is shown"""
-        states = self.encoder(batch.click)[batch.real]  # (M, H)
-        return _dot(self.click(states), self._embedded(batch.slate[batch.real]))
+        ``ranked``: they are in the order of the log's ranker, and terms read that.
+        """
+        scores = self._item_scores(state.top).at(items)
+        if self.terms is None:
+            return scores
+        scores = torch.where(items < self.catalogue_size, scores, 0.0)
+        return self._with_terms(scores, state, items, ranked=ranked)
+
+    def score_slates(self, batch: SessionBatch, *, ranked: bool = True) -> Tensor:
+        """Click scores of the items shown at the M real steps. (M, K); no item has a meaning where nothing is shown
+
+        ``ranked``: whether terms read the order of logged slates.
+        """
+        return self._slate_scores(batch, self.encoder(batch.click)[batch.real], None, ranked=ranked)
+
+    def view(self, batch: SessionBatch, *, ranked: bool, own: bool) -> BatchView:
+        """What terms read at the M real steps of ``batch``, see `BatchView`. Only of a model with terms."""
+        assert self.terms is not None
+        return BatchView(batch, self.terms.statistics, ranked=ranked, own=own)
+
+    def _slate_scores(self, batch: SessionBatch, states: Tensor, learning: Learning | None, *, ranked: bool) -> Tensor:
+        """V^c at ``states`` (M, H) of the items shown. (M, K)"""
+        if learning is not None and learning.dropout:
+            kept = torch.full_like(states, 1 - learning.dropout)
+            states = states * torch.bernoulli(kept, generator=learning.generator) / kept
+        scores = self._dot(states, self._embedded(batch.slate[batch.real]))
+        if self.terms is None:
+            return scores
+        added: Tensor = self.terms(self.view(batch, ranked=ranked, own=learning is not None))
+        return scores + added
+
+    def _with_terms(self, scores: Tensor, state: UserState, items: Tensor, *, ranked: bool) -> Tensor:
+        """``scores`` (B, K) of ``items`` (B, K) with what terms add to them."""
+        if self.terms is None or state.memory is None:
+            return scores
+        added: Tensor = self.terms(StepView(state.memory, items, self.terms.statistics, ranked=ranked))
+        return scores + added
+
+    def _dot(self, states: Tensor, embedded: Tensor) -> Tensor:
+        """The recurrent scores of items ``embedded`` (M, K, E) at ``states`` (M, H). (M, K)"""
+        if self.taste == "none":
+            return embedded.new_zeros(embedded.shape[:2])
+        return _dot(self.click(states), embedded)
 
     def _item_scores(self, states: Tensor) -> ItemScores:
-        return ItemScores(self.click(states), self.encoder.embedding.weight, None, self.catalogue_size)
+        query = self.click(states) if self.taste == "recurrent" else states.new_zeros(len(states), self.click.out_features)
+        return ItemScores(query, self.encoder.embedding.weight, None, self.catalogue_size)
 
     def _embedded(self, items: Tensor) -> Tensor:
         """Embeddings of ``items``, any shape. (..., E)"""

@@ -5,8 +5,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from irecgan.models.recurrent import RecurrentState
-from irecgan.models.user import RecurrentUserModel
+from irecgan.models.user import RecurrentUserModel, UserState
 from irecgan.policies.drawing import drawn_slate, noisy, noisy_slate
 from irecgan.policies.interface import Ranker
 from irecgan.rows import State
@@ -63,7 +62,11 @@ def slate_log_probability(scores: Tensor, slate: Tensor) -> Tensor:
 
 
 class UserRanker:
-    """Ranks the catalogue by the click scores of a user model: the LSTM and LSTMD rows of the paper."""
+    """Ranks the catalogue by the click scores of a user model: the LSTM and LSTMD rows of the paper.
+
+    The order is made here: terms of the user model that read a logged order are off. A ranker hears of clicks
+    alone, so items were shown before if they were clicked.
+    """
 
     def __init__(self, user: RecurrentUserModel) -> None:
         self.user = user
@@ -73,19 +76,22 @@ class UserRanker:
         """The number of items n."""
         return self.user.catalogue_size
 
-    def start(self, sessions: int) -> RecurrentState:
+    def start(self, sessions: int) -> UserState:
         """The state before the first slate."""
         return self.user.start(sessions)
 
-    def scores(self, state: RecurrentState) -> Tensor:
+    def scores(self, state: UserState) -> Tensor:
         """Click scores V^c of Eq. (1) for all items. (B, n)"""
         return self.user.scores(state)
 
-    def scores_of(self, state: RecurrentState, items: Tensor) -> Tensor:
-        """Click scores V^c of ``items`` (B, C) alone. (B, C)"""
-        return self.user.scores_of(state, items)
+    def scores_of(self, state: UserState, items: Tensor, *, ranked: bool = False) -> Tensor:
+        """Click scores V^c of ``items`` (B, C) alone. (B, C)
 
-    def advance(self, state: RecurrentState, click: Tensor) -> RecurrentState:
+        ``ranked``: they are in the order of the log's ranker, and terms read that.
+        """
+        return self.user.scores_of(state, items, ranked=ranked)
+
+    def advance(self, state: UserState, click: Tensor) -> UserState:
         """The state after ``click`` (B,)."""
         return self.user.advance(state, click[:, None], click)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
-from irecgan.models.user import RecurrentUserModel
+from irecgan.models.terms import Terms
+from irecgan.models.user import RecurrentUserModel, UserState
 from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
@@ -57,6 +58,15 @@ class TrainedPolicy:
         self._network = network
         self.ranker: Ranker[Any] = network if isinstance(network, Agent) else UserRanker(network)
 
+    @property
+    def reads_order(self) -> bool:
+        """Whether its scores of a list depend on the order in which the list is shown."""
+        return self._terms is not None and bool({"rank", "list"} & set(self._terms.names))
+
+    @property
+    def _terms(self) -> Terms | None:
+        return self._network.terms if isinstance(self._network, RecurrentUserModel) else None
+
     @torch.no_grad()
     def recommend(self, history: Sequence[ItemId] = (), k: int | None = None) -> Recommendation:
         """The best ``k`` items after the clicks ``history`` (oldest first).
@@ -74,11 +84,15 @@ class TrainedPolicy:
         return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
 
     @torch.no_grad()
-    def rerank(self, history: Sequence[ItemId], candidates: Sequence[ItemId]) -> Recommendation:
+    def rerank(
+        self, history: Sequence[ItemId], candidates: Sequence[ItemId], *, ranked: bool = True
+    ) -> Recommendation:
         """All ``candidates``, best first, with chances among the candidates.
 
-        Candidates that are not in the catalogue come last, in the order given, with probability 0.
-        Equal scores: in the order given. Raises UserError for no candidate or one given twice.
+        Candidates that are not in the catalogue come last, in the order given, with probability 0; a policy with
+        terms scores them by what it knows of the list. ``ranked``: the candidates are in the order of the ranker
+        that made the log, which terms may read. Equal scores: in the order given. Raises UserError for no
+        candidate or one given twice.
         """
         ids = list(candidates)
         if not ids:
@@ -88,19 +102,30 @@ class TrainedPolicy:
             raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
         index = self.catalogue.index_any(ids)
         known = index < len(self.catalogue)
-        scores = self.ranker.scores_of(self._state(history), index[None])[0].masked_fill(~known, -torch.inf)
+        if isinstance(self.ranker, UserRanker) and self._terms is not None:
+            known = torch.ones_like(known)
+            state = cast(UserState, self._state(history))
+            scores = self.ranker.scores_of(state, index[None], ranked=ranked)[0]
+        else:
+            scores = self.ranker.scores_of(self._state(history), index[None])[0].masked_fill(~known, -torch.inf)
         probability = scores.softmax(0) if bool(known.any()) else torch.zeros(len(ids))
         order = scores.argsort(descending=True, stable=True)
         return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
 
     @torch.no_grad()
-    def score_slates(self, batch: SessionBatch) -> Tensor:
+    def score_slates(self, batch: SessionBatch, *, ranked: bool = True) -> Tensor:
         """Scores of the items shown at the M real steps of ``batch``, in row-major order. (M, K)
 
-        -inf for items that are not in the catalogue, and where nothing is shown.
+        -inf where nothing is shown and, unless the policy has terms, for items that are not in the catalogue.
+        ``ranked``: terms that read the shown order are on; without, scores are as if the policy made the order.
         """
-        known = batch.slate[batch.real] < len(self.catalogue)
-        return self._network.score_slates(batch).masked_fill(~known, -torch.inf)
+        scored = batch.shown if self._terms is not None else batch.slate < len(self.catalogue)
+        network = self._network
+        if isinstance(network, RecurrentUserModel):
+            scores = network.score_slates(batch, ranked=ranked)
+        else:
+            scores = network.score_slates(batch)
+        return scores.masked_fill(~scored[batch.real], -torch.inf)
 
     def in_world(
         self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None

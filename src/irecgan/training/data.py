@@ -64,13 +64,17 @@ class TrainingData:
         first = self.train.select(torch.arange(min(sessions, len(self.train))))
         return Sessions.concat([self.validation, first])
 
-    def fingerprint(self) -> str:
-        """A digest of every number that is learned from, to tell whether two trainings see the same log."""
+    def fingerprint(self, *, touched: bool = False) -> str:
+        """A digest of every number that is learned from, to tell whether two trainings see the same log.
+
+        ``touched``: the items touched last are learned from too.
+        """
         digest = hashlib.sha256()
         for sessions in (self.train, self.validation):
             for field in fields(sessions):
-                if field.type is Tensor:  # what is optional is for baselines: nothing learns from it
-                    for part in getattr(sessions, field.name).split(_HASHED):
+                values = getattr(sessions, field.name)
+                if field.type is Tensor or (touched and field.name == "touched" and values is not None):
+                    for part in values.split(_HASHED):
                         digest.update((part if part.is_floating_point() else part.long()).numpy().tobytes())
         return digest.hexdigest()
 

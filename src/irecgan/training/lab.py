@@ -1,19 +1,19 @@
 """The models of a training with their learners, and the sessions they generate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
 import torch
 
-from irecgan.data.batch import SessionBatch, Sessions, bucketed
+from irecgan.data.batch import SessionBatch, Sessions, bucketed, last_clicked
 from irecgan.models.agent import Agent, Head
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
 from irecgan.models.outputs import learn_by_rows
 from irecgan.models.recurrent import initialise
-from irecgan.models.user import RecurrentUserModel
+from irecgan.models.user import Learning, RecurrentUserModel
 from irecgan.objectives.adversarial import discriminator_loss
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.rollout import Stage, rollout, scored_rollout
@@ -21,6 +21,7 @@ from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.journal import Journal
+from irecgan.training.information import log_statistics
 from irecgan.training.learner import Learner, Loss
 from irecgan.training.likelihood import Likelihood, Sampled, exact
 from irecgan.training.losses import AgentLoss, policy_gradient, user_loss
@@ -53,8 +54,11 @@ class Lab:
         return cast(Network, getattr(self, name))
 
     def loss(self, name: ModelName, generator: torch.Generator) -> Loss:
-        """What U or A learns by; ``generator`` is for negatives."""
-        if name == "user" or self.proposal is None:
+        """What U or A learns by; ``generator`` is for dropout or negatives."""
+        if name == "user":
+            learning = Learning(self.config.user_dropout, generator)
+            return partial(user_loss, self.user, config=self.config, learning=learning)
+        if self.proposal is None:
             return self.losses[name]
         return partial(self.agent_loss, self.agent, config=self.config, likelihood=self.likelihood(generator))
 
@@ -81,15 +85,17 @@ class Lab:
         """Sessions of agent and user model; with ``scored`` each step has its q_D of Eq. (6), else 1."""
         stage = self.stage(judged=scored)
         if scored:
-            return scored_rollout(stage, sessions, completions=self.config.completions, generator=generator)
-        return rollout(
-            stage.policy,
-            stage.world,
-            sessions,
-            max_length=stage.max_length,
-            generator=generator,
-            final_slates=stage.final_slates,
-        )
+            batch = scored_rollout(stage, sessions, completions=self.config.completions, generator=generator)
+        else:
+            batch = rollout(
+                stage.policy,
+                stage.world,
+                sessions,
+                max_length=stage.max_length,
+                generator=generator,
+                final_slates=stage.final_slates,
+            )
+        return replace(batch, touched=last_clicked(batch), generated=torch.ones(sessions, dtype=torch.bool))
 
     def generate_sessions(self, sessions: int, generator: torch.Generator, *, scored: bool) -> Sessions:
         """As `generate`, GENERATED_AT_ONCE at a time."""
@@ -131,6 +137,8 @@ def make_lab(
     """
     models = {name: _drawn(name, data, config, streams, heads, blank=name not in teaches) for name in NETWORKS}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
+    if user.terms is not None and "user" in teaches:
+        user.terms.attach(log_statistics(data.train))
     learners = {name: _learner(name, models[name], config) for name in teaches}
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
@@ -175,7 +183,9 @@ def _learner(name: ModelName, model: Network, config: TrainingConfig) -> Learner
         "discriminator": config.discriminator_learning_rate,
     }[name]
     clip = {"user": config.user_clip, "agent": config.agent_clip, "discriminator": config.discriminator_clip}[name]
-    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else ())
+    terms = model.terms if isinstance(model, RecurrentUserModel) else None
+    apart = None if terms is None else (list(terms.parameters()), config.terms_learning_rate)
+    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else (), apart)
 
 
 def _proposal(data: TrainingData, config: TrainingConfig) -> Proposal:

@@ -16,17 +16,26 @@ Loss = Callable[[SessionBatch], Tensor]
 class Learner:
     """One model that learns: Adam with the norm of its gradient clipped, if ``clip`` is given.
 
-    ``tables``: parameters with sparse gradients, see `irecgan.models.outputs.learn_by_rows`.
+    ``tables``: parameters with sparse gradients, see `irecgan.models.outputs.learn_by_rows`. ``apart``: parameters
+    that learn at another rate, and that rate.
     """
 
     def __init__(
-        self, model: nn.Module, learning_rate: float, clip: float | None, tables: Sequence[nn.Parameter] = ()
+        self,
+        model: nn.Module,
+        learning_rate: float,
+        clip: float | None,
+        tables: Sequence[nn.Parameter] = (),
+        apart: tuple[Sequence[nn.Parameter], float] | None = None,
     ) -> None:
         self.model = model
         self.clip = clip
-        rare = {id(table) for table in tables}
-        dense = [parameter for parameter in model.parameters() if id(parameter) not in rare]
+        special, rate = apart or ((), learning_rate)
+        elsewhere = {id(parameter) for parameter in (*tables, *special)}
+        dense = [parameter for parameter in model.parameters() if id(parameter) not in elsewhere]
         self.optimiser = torch.optim.Adam(dense, lr=learning_rate, fused=True)
+        if special:
+            self.optimiser.add_param_group({"params": list(special), "lr": rate})
         self.by_rows = RowAdam(tables, lr=learning_rate) if tables else None
 
     def step(self, loss: Tensor) -> float:
@@ -61,7 +70,7 @@ class Learner:
         """Weights and optimiser state as named tensors, which go on changing as the model learns."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for kind, optimiser in self._optimisers().items():
-            for i, parameter in enumerate(optimiser.param_groups[0]["params"]):
+            for i, parameter in enumerate(_parameters(optimiser)):
                 for key, value in optimiser.state.get(parameter, {}).items():
                     tensors[f"{kind}.{i}.{key}"] = value
         return tensors
@@ -70,7 +79,7 @@ class Learner:
         """Take up what `state` gave."""
         self.model.load_state_dict(below(tensors, "model."))
         for kind, optimiser in self._optimisers().items():
-            for i, parameter in enumerate(optimiser.param_groups[0]["params"]):
+            for i, parameter in enumerate(_parameters(optimiser)):
                 state = below(tensors, f"{kind}.{i}.")
                 if state:
                     optimiser.state[parameter] = {k: v.clone() for k, v in state.items()}
@@ -88,6 +97,11 @@ class Learner:
         norm = torch.stack([value.norm() for value in values]).norm()
         for value in values:
             value.mul_((clip / (norm + 1e-6)).clamp(max=1))
+
+
+def _parameters(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """Of all groups, one after the other."""
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 
 def _coalesce(model: nn.Module) -> None:

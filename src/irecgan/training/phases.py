@@ -156,9 +156,9 @@ class Rounds:
 def fit_epoch(lab: Lab, model: ModelName, sessions: SessionSource, name: Name) -> Metrics:
     """One epoch of U or A on ``sessions``; the losses per session on them and on held-out ones."""
     generator = lab.streams.torch(*name, "shuffle")
-    negatives = lab.streams.torch(*name, "negatives")
-    lab.journal.draws(negatives)
-    loss = lab.loss(model, negatives)
+    draws = lab.streams.torch(*name, "dropout" if model == "user" else "negatives")
+    lab.journal.draws(draws)
+    loss = lab.loss(model, draws)
     train = lab.learners[model].epoch(loss, sessions, lab.config.batch_size, generator, lab.journal)
     if model == "user":
         calibrate_stop(lab.user, lab.data.some(CALIBRATION))

@@ -13,6 +13,7 @@ from irecgan.data.encode import encoded_parts
 from irecgan.data.log import Log, SessionLog
 from irecgan.data.scanned import read_or_scan
 from irecgan.data.stored import BLOCK, stored
+from irecgan.data.statistics import ItemCounts
 from irecgan.errors import UserError
 from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
 from irecgan.policies.co_click import co_clicks
@@ -23,6 +24,7 @@ from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData, hold_out_rows
+from irecgan.training.information import set_covariance
 from irecgan.training.lab import Lab, make_lab
 from irecgan.training.loop import CHECKPOINT, run_phases
 from irecgan.training.recipes import Recipe, admitted, find_recipe
@@ -59,10 +61,12 @@ def train(
 
     """
     found, directory = find_recipe(recipe), Path(out)
-    config = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
+    given = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
+    config = given.over(found.settings)
     streams = Streams(seed)
     data, catalogue = _read(log, validation, config, streams, directory)
-    origin = Origin(recipe=recipe, seed=seed, settings=config.model_dump(), log=data.fingerprint())
+    fingerprint = data.fingerprint(touched=bool(config.terms))
+    origin = Origin(recipe=recipe, seed=seed, settings=config.model_dump(mode="json"), log=fingerprint)
     fresh = not _take_up(directory, origin, resume=resume)
     if not (directory / MANIFEST).exists():
         try:
@@ -163,6 +167,8 @@ def _finish(
     directory: Path, recipe: Recipe, lab: Lab, catalogue: Catalogue, origin: Origin, *, decision: Decision | None
 ) -> None:
     config, data = lab.config, lab.data
+    if lab.user.terms is not None and "user" in recipe.teaches:
+        set_covariance(lab.user, data.train)
     run = Run(
         deploys=recipe.deploys,
         networks={name: lab.model(name) for name in recipe.teaches},
@@ -171,6 +177,7 @@ def _finish(
         slate_size=lab.slate_size,
         final_slates=data.final_slates,
         co_clicks=co_clicks(data.train),
+        counts=ItemCounts.of(data.train),
     )
     size = config.size(data.items)
     save_run(directory, run, origin, size=size, stop=config.stop, reward_law=data.reward_law, decision=decision)
