@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import NOTHING, Sessions, offsets
+from irecgan.data.batch import NOTHING, Sessions
+from irecgan.data.ragged import offsets
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.policies import co_click

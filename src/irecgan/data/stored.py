@@ -10,7 +10,8 @@ from typing import IO
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import Sessions, offsets
+from irecgan.data.batch import Sessions
+from irecgan.data.ragged import offsets
 from irecgan.files import file_errors
 
 _FIELDS = {"item": torch.int32, "click": torch.int32, "position": torch.int32, "touched": torch.int32} | {

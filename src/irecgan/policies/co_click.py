@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, offsets, ranges
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.data.ragged import offsets, ranges
 from irecgan.policies.oracle import Begun
 from irecgan.policies.popularity import Popularity
 
