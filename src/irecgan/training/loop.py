@@ -1,5 +1,6 @@
 """The one training loop: it knows phases, validation and checkpoints, and no recipe by name."""
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from tqdm import tqdm
 from irecgan.errors import UserError
 from irecgan.models.networks import ModelName
 from irecgan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from irecgan.training.guard import exploitation
 from irecgan.training.lab import Lab
-from irecgan.training.metrics import MetricsLog
+from irecgan.training.metrics import MetricsLog, read_metrics
 from irecgan.training.phases import Phase
 from irecgan.training.recipes import Recipe
 
@@ -35,6 +37,7 @@ def run_phases(recipe: Recipe, lab: Lab, directory: Path, observe: Observer | No
     with MetricsLog(directory, progress.lines) as log:
         while progress.phase < len(recipe.phases):
             _run_phase(recipe.phases[progress.phase], lab, progress, log, checkpoint, observe=observe)
+            _tell_exploitation(recipe.phases[progress.phase], progress, directory)
             _finish_phase(recipe.phases[progress.phase], lab, progress)
             save_checkpoint(checkpoint, lab, progress)
 
@@ -68,6 +71,15 @@ def _refuse_divergence(phase: Phase, unit: int, metrics: dict[str, float]) -> No
     wrong = [key for key, value in metrics.items() if not math.isfinite(value)]
     if wrong:
         raise UserError(f"{phase.name} {unit}: {wrong[0]} is not finite; try lower learning rates")
+
+
+def _tell_exploitation(phase: Phase, progress: Progress, directory: Path) -> None:
+    """Say so where the agent learned what only the user model believes; the best unit is kept in any case."""
+    units = [line for line in read_metrics(directory) if line["phase"] == phase.name]
+    if "agent" in phase.keeps and (found := exploitation(units)):
+        logging.getLogger("irecgan").warning(
+            "%s: %s: the user model is exploited; unit %d is kept", phase.name, found, progress.best_unit
+        )
 
 
 def _stale(phase: Phase, lab: Lab, progress: Progress) -> bool:

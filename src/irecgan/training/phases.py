@@ -12,6 +12,7 @@ from irecgan.models.agent import Agent
 from irecgan.models.networks import ModelName
 from irecgan.training.calibration import calibrate_stop
 from irecgan.training.config import TrainingConfig
+from irecgan.training.guard import PREDICTED
 from irecgan.training.journal import Metrics, Name
 from irecgan.training.lab import Lab
 from irecgan.training.learner import mean_loss
@@ -150,7 +151,7 @@ class Rounds:
     def _generated(self, lab: Lab, name: Name) -> tuple[Sessions, Metrics]:
         count = max(1, round(lab.config.generated_ratio * len(lab.data.train)))
         made = lab.generate_sessions(count, lab.streams.torch(*name, "generate"), scored=self.scored)
-        return made, score_metrics(made) | length_metrics(lab, made)
+        return made, score_metrics(made) | length_metrics(lab, made) | value_metrics(made, lab.config.lambda_r)
 
 
 def fit_epoch(lab: Lab, model: ModelName, sessions: SessionSource, name: Name) -> Metrics:
@@ -192,3 +193,10 @@ def length_metrics(lab: Lab, generated: Sessions) -> Metrics:
     """Clicks per generated session beside those of the log."""
     clicks = offsets((generated.position >= 0).long())[generated.step_start].diff()
     return {"generated/clicks": float(clicks.float().mean()), "logged/clicks": lab.data.clicks}
+
+
+def value_metrics(generated: Sessions, lambda_r: float) -> Metrics:
+    """What U predicts that a session of the agent is worth: the sum over its clicks of 1 + lambda_r r."""
+    clicked = generated.position >= 0
+    worth = (clicked * (1 + lambda_r * generated.reward)).sum() / len(generated)
+    return {PREDICTED: float(worth)}

@@ -47,11 +47,12 @@ class Tested:
     low: float
     high: float
     p: float
+    level: float = LEVEL
 
     @property
     def verdict(self) -> Verdict:
         """Holds: positive beyond doubt. Fails: negative beyond doubt, or no difference that would matter."""
-        if self.p < LEVEL:
+        if self.p < self.level:
             return Verdict.HOLDS if self.mean > 0 else Verdict.FAILS
         return Verdict.FAILS if self.high < self.comparison.worthwhile else Verdict.OPEN
 
@@ -95,19 +96,19 @@ class Judged:
         return {"claim": self.claim, "verdict": self.verdict.value, "tests": [test.to_json() for test in self.tests]}
 
 
-def judge(comparisons: Sequence[Comparison]) -> list[Judged]:
-    """Test the comparisons of each claim as one family, and judge the claim by them."""
+def judge(comparisons: Sequence[Comparison], level: float = LEVEL) -> list[Judged]:
+    """Test the comparisons of each claim as one family, and judge the claim by them at ``level``."""
     claims: dict[str, list[Comparison]] = {}
     for comparison in comparisons:
         claims.setdefault(comparison.claim, []).append(comparison)
-    return [Judged(claim, _tested(family)) for claim, family in claims.items()]
+    return [Judged(claim, _tested(family, level)) for claim, family in claims.items()]
 
 
-def _tested(family: Sequence[Comparison]) -> list[Tested]:
+def _tested(family: Sequence[Comparison], level: float) -> list[Tested]:
     found = [_paired(comparison.differences) for comparison in family]
     corrected = holm([p for *_, p in found])
     return [
-        Tested(comparison, mean, low, high, p)
+        Tested(comparison, mean, low, high, p, level)
         for comparison, (mean, low, high, _), p in zip(family, found, corrected, strict=True)
     ]
 
