@@ -61,8 +61,12 @@ class SessionBatch:
     def to(self, device: torch.device | str) -> "SessionBatch":
         """The same batch on another device."""
         tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.type is Tensor}
-        optional = {name: getattr(self, name) for name in ("touched", "context")}
-        return replace(self, **tensors, **{k: None if v is None else v.to(device) for k, v in optional.items()})
+        return replace(
+            self,
+            **tensors,
+            touched=None if self.touched is None else self.touched.to(device),
+            context=None if self.context is None else self.context.to(device),
+        )
 
 
 class SessionSource(Protocol):

@@ -76,14 +76,15 @@ class Code(BaseModel):
         columns = torch.arange(len(self.columns))
         return SparseRows.repeated(self.features + columns, torch.ones(len(columns)), rows)
 
-    def encode(self, frame: pl.DataFrame, name: str) -> SparseRows:
+    def encode(self, frame: pl.DataFrame, name: str, row: int = 0) -> SparseRows:
         """The rows of ``frame``; a null is the column's feature "missing", a value never seen its average.
 
-        Raises UserError, with the frame's ``name``, for a missing column or a value of another kind.
+        Raises UserError, with the frame's ``name``, for a missing column or a value of another kind; rows in messages
+        count from ``row`` + 1.
         """
         require(frame, self.names, name)
         parts = [
-            _entries(frame[column.name], column, first, self.features + place, name)
+            _entries(frame[column.name], column, (first, self.features + place), name, row)
             for place, (first, column) in enumerate(self._placed())
         ]
         entries = pl.concat(parts).sort(_ROW, maintain_order=True)
@@ -97,7 +98,9 @@ class Code(BaseModel):
         """
         if unknown := values.keys() - set(self.names):
             raise UserError(f"{option}: found {sorted(unknown)[0]!r}; expected one of {', '.join(self.names)}")
-        frame = pl.DataFrame({name: [values.get(name)] for name in self.names}, schema=dict.fromkeys(self.names, pl.String))
+        frame = pl.DataFrame(
+            {name: [values.get(name)] for name in self.names}, schema=dict.fromkeys(self.names, pl.String)
+        )
         return self.encode(frame, option)
 
     def _placed(self) -> Iterator[tuple[int, Column]]:
@@ -125,7 +128,8 @@ def numbers(values: pl.Series, name: str, row: int = 0) -> pl.Series:
     if wrong.any():
         at = int(wrong.arg_max() or 0)
         raise UserError(
-            f"{name}: row {row + at + 1}: column {values.name}: found {values[at]!r}; expected a finite number or nothing"
+            f"{name}: row {row + at + 1}: column {values.name}: found {values[at]!r}; "
+            "expected a finite number or nothing"
         )
     return cast
 
@@ -136,7 +140,15 @@ def texts(values: pl.Series, kind: Kind, name: str) -> pl.Series:
     Text becomes a list at its spaces. Raises UserError where the type is none of these.
     """
     inner = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
-    plain = inner.is_integer() or inner in (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Null, pl.Float64, pl.Float32)
+    plain = inner.is_integer() or inner in (
+        pl.String,
+        pl.Categorical,
+        pl.Enum,
+        pl.Boolean,
+        pl.Null,
+        pl.Float64,
+        pl.Float32,
+    )
     if not plain or (kind == "category" and isinstance(values.dtype, pl.List)):
         raise UserError(f"{name}: column {values.name}: found type {values.dtype}; expected one that can be a {kind}")
     if kind == "category":
@@ -149,11 +161,12 @@ def texts(values: pl.Series, kind: Kind, name: str) -> pl.Series:
     return lists.set((lists.list.len() == 0).fill_null(value=False), None)
 
 
-def _entries(values: pl.Series, column: Column, first: int, average: int, name: str) -> pl.DataFrame:
-    """The features of each row of a column: (row, feature, weight)."""
+def _entries(values: pl.Series, column: Column, place: tuple[int, int], name: str, before: int) -> pl.DataFrame:
+    """The features of each row of a column: (row, feature, weight). ``place``: its first feature, and its average."""
+    first, average = place
     row = pl.int_range(len(values), eager=True, dtype=pl.Int64).alias(_ROW)
     if column.kind == "number":
-        weight = (numbers(values, name) - column.mean) / column.scale
+        weight = (numbers(values, name, before) - column.mean) / column.scale
         known = pl.DataFrame({_ROW: row, _FEATURE: first, _WEIGHT: weight.clip(-_LARGEST, _LARGEST)}).drop_nulls()
     else:
         found = texts(values, column.kind, name)
@@ -162,9 +175,11 @@ def _entries(values: pl.Series, column: Column, first: int, average: int, name: 
     rest = pl.DataFrame({_ROW: row, "null": null}).join(known, on=_ROW, how="anti")
     own = first + column.features - 1 if column.missing else average
     rest = rest.select(
-        _ROW, pl.when("null").then(pl.lit(own)).otherwise(pl.lit(average)).cast(pl.Int64).alias(_FEATURE), pl.lit(1.0).alias(_WEIGHT)
+        _ROW,
+        pl.when("null").then(pl.lit(own)).otherwise(pl.lit(average)).cast(pl.Int64).alias(_FEATURE),
+        pl.lit(1.0).alias(_WEIGHT),
     )
-    types: dict[str, Any] = {_ROW: pl.Int64, _FEATURE: pl.Int64, _WEIGHT: pl.Float32}
+    types: Any = {_ROW: pl.Int64, _FEATURE: pl.Int64, _WEIGHT: pl.Float32}
     return pl.concat([part.cast(types) for part in (known, rest)])
 
 
@@ -177,7 +192,9 @@ def _known_values(found: pl.Series, row: pl.Series, column: Column, first: int) 
     else:
         frame = frame.with_columns(pl.lit(1.0).alias(_WEIGHT))
     index = pl.int_range(first, first + len(column.values), eager=True, dtype=pl.Int64)
-    code = frame[_FEATURE].replace_strict(pl.Series(column.values, dtype=pl.String), index, default=None, return_dtype=pl.Int64)
+    code = frame[_FEATURE].replace_strict(
+        pl.Series(column.values, dtype=pl.String), index, default=None, return_dtype=pl.Int64
+    )
     return frame.with_columns(code.alias(_FEATURE)).drop_nulls()
 
 

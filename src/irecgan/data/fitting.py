@@ -46,7 +46,9 @@ def parse_wanted(text: str, setting: str) -> tuple[Wanted, ...] | None:
     return tuple(wanted)
 
 
-def fit(parts: Parts, wanted: tuple[Wanted, ...] | None, name: str, *, besides: Iterable[str], own_missing: bool) -> Code:
+def fit(
+    parts: Parts, wanted: tuple[Wanted, ...] | None, name: str, *, besides: Iterable[str], own_missing: bool
+) -> Code:
     """The code of the ``wanted`` columns of the table called ``name``.
 
     Args:
@@ -77,7 +79,9 @@ def fit(parts: Parts, wanted: tuple[Wanted, ...] | None, name: str, *, besides: 
         except _NoFeatureError as reason:
             logging.getLogger("irecgan").warning("%s; left out", reason)
     if not columns:
-        raise UserError(f"{name}: found no column that can be a feature besides {', '.join(sorted(reserved & set(head.columns)))}")
+        raise UserError(
+            f"{name}: found no column that can be a feature besides {', '.join(sorted(reserved & set(head.columns)))}"
+        )
     return Code(columns=tuple(columns))
 
 
@@ -125,7 +129,9 @@ def _fitted_number(parts: Parts, column: str, kind: Kind, name: str, own_missing
     if scale <= 1e-9 * max(1.0, abs(mean)):
         raise _constant(name, column)
     share = (rows - known) / rows
-    return Column(name=column, kind=kind, mean=mean, scale=scale, missing=missing, average=(0.0, *([share] if missing else [])))
+    return Column(
+        name=column, kind=kind, mean=mean, scale=scale, missing=missing, average=(0.0, *([share] if missing else []))
+    )
 
 
 def _fitted_values(parts: Parts, column: str, kind: Kind, name: str, own_missing: bool) -> Column:
@@ -159,4 +165,6 @@ def _counts(values: pl.Series) -> pl.DataFrame:
 
 
 def _constant(name: str, column: str) -> _NoFeatureError:
-    return _NoFeatureError(f"{name}: column {column}: tells nothing; expected values that differ, each on 2 rows or more")
+    return _NoFeatureError(
+        f"{name}: column {column}: tells nothing; expected values that differ, each on 2 rows or more"
+    )

@@ -46,6 +46,7 @@ class Discriminator(nn.Module):
         self.hidden = nn.Linear(size.units + size.embedding + 1, size.embedding)
         self.output = nn.Linear(size.embedding, 1)
         self.reward_law = reward_law or RewardLaw()
+        self.catalogue_size = size.items
         self.content = None if inputs is None or inputs.items is None else ItemContent(inputs.items, size.embedding)
 
     def forward(self, batch: SessionBatch) -> Tensor:

@@ -60,9 +60,7 @@ class FeatureEmbedding(nn.Module):
 
     def _sum(self, feature: Tensor, weight: Tensor, start: Tensor | None = None) -> Tensor:
         table = torch.cat([self.weight, self.averages @ self.weight])  # (F + C, E)
-        return nn.functional.embedding_bag(
-            feature, table, start, mode="sum", per_sample_weights=weight.to(table)
-        )
+        return nn.functional.embedding_bag(feature, table, start, mode="sum", per_sample_weights=weight.to(table))
 
 
 class ItemContent(nn.Module):

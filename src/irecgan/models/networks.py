@@ -26,8 +26,8 @@ def blank_network(
     stop: Stop,
     reward_law: RewardLaw,
     heads: Sequence[Head] = (),
-    inputs: Inputs | None = None,
     *,
+    inputs: Inputs | None = None,
     device: torch.device | str = "cpu",
 ) -> Network:
     """The network called ``name``; its weights are still to be set, and on the device ``meta`` take no memory.
@@ -37,7 +37,7 @@ def blank_network(
     try:
         # Constructors draw weights from torch's global generator: on the device meta they have none to draw.
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            network = _constructed(name, size, stop, reward_law, heads, inputs)
+            network = _constructed(name, size, stop, reward_law, heads=heads, inputs=inputs)
         network.to_empty(device=device)
     except RuntimeError:
         raise UserError(f"the {name} network does not fit into memory; found {size}") from None
@@ -46,12 +46,24 @@ def blank_network(
     return network
 
 
-def with_new_items(weights: Mapping[str, Tensor], network: Network, new: int) -> dict[str, Tensor]:
-    """The ``weights`` of ``network`` for a catalogue with ``new`` items more after its own.
+def grown(
+    name: ModelName, network: Network, size: Size, stop: Stop, reward_law: RewardLaw, *, inputs: Inputs
+) -> Network:
+    """``network`` for a catalogue of ``size.items``, of which the first are its own; without heads.
 
-    Of their ids nothing is learned: all is 0, so that they are what their columns say.
+    ``inputs`` are of all of them. Of the ids of the others nothing is learned: all is 0, so that they are what their
+    columns say.
     """
-    by_item = {}
+    larger = blank_network(name, size, stop, reward_law, inputs=inputs)
+    new = size.items - network.catalogue_size
+    weights = {key: value for key, value in network.state_dict().items() if not key.startswith("heads.")}
+    larger.load_state_dict(_with_new_items(weights, network, new))
+    return larger
+
+
+def _with_new_items(weights: Mapping[str, Tensor], network: Network, new: int) -> dict[str, Tensor]:
+    """The ``weights`` of ``network`` for a catalogue with ``new`` items more after its own."""
+    by_item: dict[str, nn.Module] = {}
     for prefix, part in network.named_modules():
         if isinstance(part, nn.Embedding | UntiedOutput | TiedOutput):
             by_item |= {f"{prefix}.{name}": part for name, _ in part.named_parameters(recurse=False)}
@@ -65,7 +77,7 @@ def _longer(table: Tensor, part: nn.Module, new: int) -> Tensor:
 
 
 def _constructed(
-    name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw, heads: Sequence[Head], inputs: Inputs | None
+    name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw, *, heads: Sequence[Head], inputs: Inputs | None
 ) -> Network:
     match name:
         case "user":
