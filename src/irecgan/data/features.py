@@ -63,12 +63,12 @@ class Code(BaseModel):
         """F."""
         return sum(column.features for column in self.columns)
 
-    @cached_property
+    @property
     def averages(self) -> Tensor:
         """The mean weight of every feature over the rows of the training log, for each column its own. (C, F)"""
-        found = torch.zeros(len(self.columns), self.features)
+        found = torch.zeros(len(self.columns), self.features, device="cpu")
         for row, (first, column) in enumerate(self._placed()):
-            found[row, first : first + column.features] = torch.tensor(column.average)
+            found[row, first : first + column.features] = torch.tensor(column.average, device="cpu")
         return found
 
     def average(self, rows: int) -> SparseRows:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch
-from irecgan.models.features import Inputs, ItemContent
+from irecgan.models.content import Inputs, ItemContent
 from irecgan.models.recurrent import Recurrent, RecurrentState, Size
 from irecgan.models.rewards import RewardLaw
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent, Head
+from irecgan.models.content import Inputs, refill
 from irecgan.models.discriminator import Discriminator
-from irecgan.models.features import Inputs, refill
 from irecgan.models.outputs import TiedOutput, UntiedOutput
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from irecgan.models.features import ItemContent
+from irecgan.models.content import ItemContent
 
 Output = Literal["untied", "tied"]
 

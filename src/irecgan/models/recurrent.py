@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from irecgan.data.sparse import PaddedRows
-from irecgan.models.features import FeatureEmbedding, Inputs, ItemContent
+from irecgan.models.content import FeatureEmbedding, Inputs, ItemContent
 from irecgan.models.outputs import Output, TiedOutput
 
 Cell = Literal["lstm", "gru"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch
 from irecgan.data.sparse import PaddedRows
-from irecgan.models.features import Inputs
+from irecgan.models.content import Inputs
 from irecgan.models.outputs import ContentScores, ItemScores, take_rows
 from irecgan.models.recurrent import ClickEncoder, RecurrentState, Size
 from irecgan.models.rewards import RewardLaw

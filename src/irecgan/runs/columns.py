@@ -12,7 +12,7 @@ from irecgan.data.features import Code
 from irecgan.data.reading import read_frame, write_frame
 from irecgan.errors import UserError
 from irecgan.files import read_json, write_json
-from irecgan.models.features import Inputs, ItemFeatures
+from irecgan.models.content import Inputs, ItemFeatures
 
 CODES = "features.json"
 TOLD = "features.parquet"

@@ -14,7 +14,7 @@ from torch import Tensor
 import irecgan
 from irecgan.data.catalogue import Catalogue
 from irecgan.errors import UserError
-from irecgan.models.features import Inputs
+from irecgan.models.content import Inputs
 from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw

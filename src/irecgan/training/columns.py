@@ -14,7 +14,7 @@ from irecgan.data.fitting import fit, parse_wanted
 from irecgan.data.item_columns import checked_items, item_table, items_beside, read_item_columns
 from irecgan.data.log import Log, SessionLog
 from irecgan.errors import UserError
-from irecgan.models.features import Inputs, ItemFeatures
+from irecgan.models.content import Inputs, ItemFeatures
 from irecgan.training.config import TrainingConfig
 
 Told = pl.DataFrame | Path | str

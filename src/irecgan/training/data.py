@@ -10,7 +10,7 @@ from torch import Tensor
 from irecgan.data.batch import Joined, Sessions, SessionSource
 from irecgan.data.sparse import SparseRows
 from irecgan.errors import UserError
-from irecgan.models.features import Inputs
+from irecgan.models.content import Inputs
 from irecgan.models.rewards import RewardLaw
 
 _HASHED = 10_000_000  # numbers made wide at once

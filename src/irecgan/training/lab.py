@@ -10,8 +10,8 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions, bucketed
 from irecgan.models.agent import Agent, Head
+from irecgan.models.content import hide_ids
 from irecgan.models.discriminator import Discriminator
-from irecgan.models.features import hide_ids
 from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
 from irecgan.models.outputs import learn_by_rows
 from irecgan.models.recurrent import initialise

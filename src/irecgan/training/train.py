@@ -158,7 +158,7 @@ def _take_up(directory: Path, origin: Origin, *, resume: bool) -> bool:
 
 
 def _expect_same(path: Path, begun: Origin, now: Origin) -> None:
-    before, after = ({**o.model_dump(exclude={"settings"}), **o.settings} for o in (begun, now))
+    before, after = ({**o.settings, **o.model_dump(exclude={"settings"})} for o in (begun, now))
     for key in before | after:
         if key not in _HARMLESS and before.get(key) != after.get(key):
             raise UserError(
