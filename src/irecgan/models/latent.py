@@ -1,0 +1,154 @@
+"""A user model with a hidden state, of which slate and click are both evidence.
+
+A log's slates were often made by a system that knew more of the user than the clicks tell: which slate it showed
+is then evidence of the user's state. A state z shows a kind of slate c with chance ``kind_share[z, c]``; a kind
+holds each item with a chance of its own. Of a slate, one item becomes the click candidate in proportion to
+``weight[z, j]``, and is clicked with chance ``survival[z, j]``: then the state moves by ``transition[j, z]``.
+Otherwise the session ends. A policy that makes its own slates learns from clicks alone: `advance`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from irecgan.models.rewards import RewardLaw
+from irecgan.models.user import Outcome
+
+SMALLEST = 1e-300
+"""Chances below this are rounding: keeps logarithms finite."""
+
+
+@dataclass(frozen=True)
+class LatentTables:
+    """The numbers of a latent-state user model: Z states, n items, C kinds of slates, float64.
+
+    The last of the n + 1 items stands for all that the catalogue does not know.
+    """
+
+    start: Tensor  # (Z,) chance of each state at the first slate
+    weight: Tensor  # (Z, n + 1), in proportion to which an item of the slate becomes the candidate
+    survival: Tensor  # (Z, n + 1), chance that the candidate is clicked
+    reward: Tensor  # (Z, n + 1), mean reward of a click
+    transition: Tensor  # (n + 1, Z, Z), the state after a click on an item; rows sum to 1
+    leave: Tensor  # (Z,), chance that a session ends at a slate that was not logged
+    kind_share: Tensor  # (Z, C), chance of each kind of slate in a state
+    kind_logit: Tensor  # (C, n + 1), log odds that a slate of a kind holds an item; 0 for the unknown one
+    kind_base: Tensor  # (C,), log chance that it holds none
+
+    @property
+    def states(self) -> int:
+        """Z."""
+        return len(self.start)
+
+    @property
+    def items(self) -> int:
+        """n."""
+        return self.weight.shape[1] - 1
+
+
+@dataclass(frozen=True)
+class LatentState:
+    """What is known of B sessions: the chance of every hidden state."""
+
+    belief: Tensor  # (B, Z) float64, rows sum to 1
+
+    def __len__(self) -> int:
+        return len(self.belief)
+
+    def take(self, rows: Tensor) -> "LatentState":
+        """A copy that holds the sessions ``rows`` (R,)."""
+        return LatentState(self.belief[rows])
+
+    def join(self, others: Sequence["LatentState"]) -> "LatentState":
+        """The sessions of this state and then those of ``others``."""
+        return LatentState(torch.cat([self.belief, *(other.belief for other in others)]))
+
+
+class LatentUserModel(nn.Module):
+    """Users with a hidden state; see the module. Its numbers are buffers: EM sets them, no gradient does."""
+
+    start_chance: Tensor
+
+    def __init__(self, tables: LatentTables, reward_law: RewardLaw | None = None) -> None:
+        super().__init__()
+        self.reward_law = reward_law or RewardLaw()
+        for field in fields(LatentTables):
+            self.register_buffer(_buffer(field.name), getattr(tables, field.name))
+
+    @property
+    def tables(self) -> LatentTables:
+        """The numbers of the model."""
+        return LatentTables(**{field.name: getattr(self, _buffer(field.name)) for field in fields(LatentTables)})
+
+    @property
+    def catalogue_size(self) -> int:
+        """The number of items n."""
+        return self.tables.items
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As in nn.Module; but the numbers of states and kinds are those of ``state_dict``."""
+        for field in fields(LatentTables):
+            if (new := state_dict.get(_buffer(field.name))) is not None:
+                setattr(self, _buffer(field.name), torch.empty_like(new))
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def start(self, sessions: int) -> LatentState:
+        """The belief before the first slate."""
+        return LatentState(self.tables.start.expand(sessions, -1))
+
+    def outcome(self, state: LatentState, slate: Tensor) -> Outcome:
+        """What may happen to ``slate`` (B, K), the hidden state summed out."""
+        tables = self.tables
+        weight, survival = tables.weight[:, slate], tables.survival[:, slate]  # (Z, B, K)
+        chance = weight * survival / weight.sum(2, keepdim=True).clamp(min=SMALLEST)
+        click = torch.einsum("bz,zbk->bk", state.belief, chance)
+        stop = (1 - click.sum(1)).clamp(min=SMALLEST)
+        reward = torch.einsum("bz,zbk->bk", state.belief, chance * tables.reward[:, slate])
+        return Outcome(
+            click=click.clamp(min=SMALLEST).log().float(),
+            stop=stop.log().float(),
+            reward=(reward / click.clamp(min=SMALLEST)).float(),
+        )
+
+    def sample_reward(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        """Rewards drawn around their ``mean`` (B,)."""
+        return self.reward_law.sample(mean, generator)
+
+    def advance(self, state: LatentState, slate: Tensor, click: Tensor) -> LatentState:
+        """Bayes' belief after ``click`` (B,) in ``slate`` (B, K), whoever made the slate.
+
+        A click that the belief holds impossible, or on an unknown item, teaches nothing of the state before it.
+        """
+        tables = self.tables
+        total = tables.weight[:, slate].sum(2).T.clamp(min=SMALLEST)  # (B, Z)
+        known = click < tables.items
+        chance = (tables.weight[:, click] * tables.survival[:, click]).T / total
+        joint = state.belief * torch.where(known[:, None], chance, 1.0)
+        mass = joint.sum(1, keepdim=True)
+        before = torch.where(mass > SMALLEST, joint / mass.clamp(min=SMALLEST), state.belief)
+        after = torch.einsum("bz,bzy->by", before, tables.transition[click])
+        return LatentState(after / after.sum(1, keepdim=True))
+
+
+def one_state(items: int) -> LatentTables:
+    """A model in which there is nothing to know: one state, one kind of slate."""
+    one = torch.ones(1, dtype=torch.float64)
+    return LatentTables(
+        start=one,
+        weight=one.expand(1, items + 1).clone(),
+        survival=torch.full((1, items + 1), 0.5, dtype=torch.float64),
+        reward=one.expand(1, items + 1).clone(),
+        transition=one.expand(items + 1, 1, 1).clone(),
+        leave=0.5 * one,
+        kind_share=one[None].clone(),
+        kind_logit=torch.zeros(1, items + 1, dtype=torch.float64),
+        kind_base=torch.zeros(1, dtype=torch.float64),
+    )
+
+
+def _buffer(name: str) -> str:
+    """The name of the buffer that holds a table: ``start`` is a method."""
+    return "start_chance" if name == "start" else name
