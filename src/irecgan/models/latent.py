@@ -25,7 +25,7 @@ SMALLEST = 1e-300
 class LatentTables:
     """The numbers of a latent-state user model: Z states, n items, C kinds of slates, float64.
 
-    The last of the n + 1 items stands for all that the catalogue does not know.
+    The last of the n + 1 items stands for all that the catalogue does not know: it has weight 0 in every slate.
     """
 
     start: Tensor  # (Z,) chance of each state at the first slate
@@ -45,7 +45,7 @@ class LatentTables:
 
     @property
     def items(self) -> int:
-        """n."""
+        """N."""
         return self.weight.shape[1] - 1
 
 
@@ -68,20 +68,40 @@ class LatentState:
 
 
 class LatentUserModel(nn.Module):
-    """Users with a hidden state; see the module. Its numbers are buffers: EM sets them, no gradient does."""
+    """Users with a hidden state; see the module. Its numbers are buffers: EM sets them, no gradient does.
+
+    ``plan_values`` (L, Z) and ``plan_slates`` (L, K) are what was planned for these users, without rows before that:
+    the slate of the pair whose values are most at a belief is shown; see `irecgan.policies.planning`.
+    """
 
     start_chance: Tensor
+    weight: Tensor
+    kind_base: Tensor
+    plan_values: Tensor
+    plan_slates: Tensor
 
     def __init__(self, tables: LatentTables, reward_law: RewardLaw | None = None) -> None:
         super().__init__()
         self.reward_law = reward_law or RewardLaw()
         for field in fields(LatentTables):
             self.register_buffer(_buffer(field.name), getattr(tables, field.name))
+        self.set_plan(tables.start.new_zeros(0, tables.states), torch.zeros(0, 1, dtype=torch.int64))
 
     @property
     def tables(self) -> LatentTables:
         """The numbers of the model."""
         return LatentTables(**{field.name: getattr(self, _buffer(field.name)) for field in fields(LatentTables)})
+
+    def set_tables(self, tables: LatentTables) -> None:
+        """Other numbers, of any number of states and kinds; what was planned is void."""
+        for field in fields(LatentTables):
+            self.register_buffer(_buffer(field.name), getattr(tables, field.name).contiguous())
+        self.set_plan(tables.start.new_zeros(0, tables.states), torch.zeros(0, 1, dtype=torch.int64))
+
+    def set_plan(self, values: Tensor, slates: Tensor) -> None:
+        """What was planned: (L, Z) and (L, K)."""
+        self.register_buffer("plan_values", values)
+        self.register_buffer("plan_slates", slates)
 
     @property
     def catalogue_size(self) -> int:
@@ -89,11 +109,13 @@ class LatentUserModel(nn.Module):
         return self.tables.items
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As in nn.Module; but the numbers of states and kinds are those of ``state_dict``."""
-        for field in fields(LatentTables):
-            if (new := state_dict.get(_buffer(field.name))) is not None:
-                setattr(self, _buffer(field.name), torch.empty_like(new))
-        return super().load_state_dict(state_dict, strict, assign)
+        """As in nn.Module; but the numbers of states, kinds and plans are those of ``state_dict``."""
+        for name, own in list(self.named_buffers()):
+            if (new := state_dict.get(name)) is not None and new.ndim == own.ndim:
+                self.register_buffer(name, torch.empty_like(new))
+        found = super().load_state_dict(state_dict, strict, assign)
+        _refuse_misfits(self)
+        return found
 
     def start(self, sessions: int) -> LatentState:
         """The belief before the first slate."""
@@ -123,7 +145,8 @@ class LatentUserModel(nn.Module):
         A click that the belief holds impossible, or on an unknown item, teaches nothing of the state before it.
         """
         tables = self.tables
-        total = tables.weight[:, slate].sum(2).T.clamp(min=SMALLEST)  # (B, Z)
+        total = tables.weight[:, slate].sum(2).T  # (B, Z)
+        total = torch.where(total > 0, total, 1.0)
         known = click < tables.items
         chance = (tables.weight[:, click] * tables.survival[:, click]).T / total
         joint = state.belief * torch.where(known[:, None], chance, 1.0)
@@ -133,12 +156,31 @@ class LatentUserModel(nn.Module):
         return LatentState(after / after.sum(1, keepdim=True))
 
 
+def _refuse_misfits(model: LatentUserModel) -> None:
+    """Raise RuntimeError unless the tables are of one size."""
+    states, width = model.weight.shape
+    kinds = len(model.kind_base)
+    expected = {
+        "start_chance": (states,),
+        "survival": (states, width),
+        "reward": (states, width),
+        "transition": (width, states, states),
+        "leave": (states,),
+        "kind_share": (states, kinds),
+        "kind_logit": (kinds, width),
+        "plan_values": (len(model.plan_slates), states),
+    }
+    for name, shape in expected.items():
+        if tuple(getattr(model, name).shape) != shape:
+            raise RuntimeError(f"{name}: found shape {tuple(getattr(model, name).shape)}, expected {shape}")
+
+
 def one_state(items: int) -> LatentTables:
     """A model in which there is nothing to know: one state, one kind of slate."""
     one = torch.ones(1, dtype=torch.float64)
     return LatentTables(
         start=one,
-        weight=one.expand(1, items + 1).clone(),
+        weight=torch.cat([one.expand(1, items), 0 * one[None]], dim=1),
         survival=torch.full((1, items + 1), 0.5, dtype=torch.float64),
         reward=one.expand(1, items + 1).clone(),
         transition=one.expand(items + 1, 1, 1).clone(),

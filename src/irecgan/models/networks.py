@@ -1,4 +1,4 @@
-"""The three networks by name."""
+"""The models by name."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,13 +8,16 @@ import torch
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent, Head
 from irecgan.models.discriminator import Discriminator
+from irecgan.models.latent import LatentUserModel, one_state
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import RecurrentUserModel, Stop
 
-ModelName = Literal["user", "agent", "discriminator"]
-NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator")
-Network = RecurrentUserModel | Agent | Discriminator
+ModelName = Literal["user", "agent", "discriminator", "latent"]
+NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator", "latent")
+FITTED: tuple[ModelName, ...] = ("latent",)
+"""Those without weights that gradients move."""
+Network = RecurrentUserModel | Agent | Discriminator | LatentUserModel
 
 
 def blank_network(
@@ -47,3 +50,5 @@ def _constructed(name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw,
             return Agent(size, heads)
         case "discriminator":
             return Discriminator(size, reward_law)
+        case "latent":
+            return LatentUserModel(one_state(size.items), reward_law)  # its sizes are those of what it loads

@@ -67,7 +67,9 @@ def make_plan(
     """
     refuse_endless(world)
     plan = _fixed_slates(world)
-    return improved_plan(CandidateModel.of_world(world), plan, generator, beliefs=beliefs, rounds=rounds, backups=backups)
+    return improved_plan(
+        CandidateModel.of_world(world), plan, generator, beliefs=beliefs, rounds=rounds, backups=backups
+    )
 
 
 def improved_plan(
@@ -111,7 +113,7 @@ def fixed_slates(model: CandidateModel, slate_size: int) -> Plan:
 
 
 def candidate_rate_values(model: CandidateModel, rate: Tensor) -> Tensor:
-    """What sessions are worth from each state on, if its items are clicked with chances ``rate``. (..., m, n) -> (..., m)"""
+    """What sessions are worth from each state on, by chances of clicks ``rate``. (..., m, n) -> (..., m)"""
     onward = torch.einsum("...zj,zjy->...zy", rate, model.transition)
     identity = torch.eye(model.states, dtype=onward.dtype)
     values: Tensor = torch.linalg.solve(identity - onward, (rate * model.gain).sum(-1))

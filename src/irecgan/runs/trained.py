@@ -12,8 +12,11 @@ from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
+from irecgan.models.latent import LatentUserModel
+from irecgan.models.networks import Network
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.interface import Policy, Ranker
+from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
 from irecgan.rows import Rows
@@ -52,10 +55,7 @@ class TrainedPolicy:
         network = run.networks.get(run.deploys)
         if network is None:
             raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
-        if not isinstance(network, Agent | RecurrentUserModel):
-            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
-        self._network = network
-        self.ranker: Ranker[Any] = network if isinstance(network, Agent) else UserRanker(network)
+        self._scorer, self.ranker = _ranking(network, name)
 
     @torch.no_grad()
     def recommend(self, history: Sequence[ItemId] = (), k: int | None = None) -> Recommendation:
@@ -100,7 +100,7 @@ class TrainedPolicy:
         -inf for items that are not in the catalogue, and where nothing is shown.
         """
         known = batch.slate[batch.real] < len(self.catalogue)
-        return self._network.score_slates(batch).masked_fill(~known, -torch.inf)
+        return self._scorer.score_slates(batch).masked_fill(~known, -torch.inf)
 
     def in_world(
         self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None
@@ -118,7 +118,10 @@ class TrainedPolicy:
         size = self.slate_size if slate_size is None else slate_size
         if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
-        policy = RankingPolicy(ranker or self.ranker, size, sampled=sampled)
+        chosen = ranker or self.ranker
+        policy: Policy[Any] = RankingPolicy(chosen, size, sampled=sampled)
+        if isinstance(chosen, LatentRanker):
+            policy = LatentPolicy(chosen, size, sampled=sampled)
         return Translated.from_catalogue(policy, self.catalogue, items)
 
     def _state(self, history: Sequence[ItemId]) -> Rows:
@@ -127,6 +130,20 @@ class TrainedPolicy:
         for click in self.catalogue.index_any(list(history)):
             state = self.ranker.advance(state, click[None])
         return state
+
+
+def _ranking(network: Network, name: str) -> tuple[Agent | RecurrentUserModel | LatentRanker, Ranker[Any]]:
+    """What scores logged slates, and what ranks the catalogue."""
+    match network:
+        case Agent():
+            return network, network
+        case RecurrentUserModel():
+            return network, UserRanker(network)
+        case LatentUserModel():
+            ranker = LatentRanker(network)
+            return ranker, ranker
+        case _:
+            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
 
 
 def load_policy(directory: Path | str) -> TrainedPolicy:

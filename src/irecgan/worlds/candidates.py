@@ -24,12 +24,12 @@ class CandidateModel:
 
     @property
     def states(self) -> int:
-        """m."""
+        """M."""
         return self.weight.shape[0]
 
     @property
     def items(self) -> int:
-        """n."""
+        """N."""
         return self.weight.shape[1]
 
     @classmethod

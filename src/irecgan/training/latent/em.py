@@ -4,7 +4,13 @@ import torch
 from torch import Tensor
 
 from irecgan.models.latent import LatentTables
-from irecgan.training.latent.expectation import Expectation, answer_chances, expect, forward, kind_log_chances, slate_log_chances
+from irecgan.training.latent.expectation import (
+    answer_chances,
+    expect,
+    forward,
+    kind_log_chances,
+    slate_log_chances,
+)
 from irecgan.training.latent.maximisation import maximise
 from irecgan.training.latent.priors import Priors, learned_priors
 from irecgan.training.latent.trajectories import Trajectories

@@ -32,7 +32,7 @@ class Expectation:
 
 def answer_chances(tables: LatentTables, steps: Trajectories) -> Tensor:
     """The chance of what was done at each step, given its slate, in each state. (N, Z)"""
-    weight = _known(tables.weight)
+    weight = tables.weight
     total = steps.total(weight.T).clamp(min=SMALLEST)  # (N, Z)
     refused = steps.total((weight * (1 - tables.survival)).T)
     clicked = (tables.weight * tables.survival).T[steps.click]
@@ -86,7 +86,7 @@ def expect(tables: LatentTables, steps: Trajectories, kinds: Tensor) -> Expectat
     state, moves = _backward(tables, steps, before, after, log_chance)
     logged = state * steps.logged[:, None]
     clicks = steps.clicked[:, None] & (steps.click != steps.items)[:, None]
-    weight = _known(tables.weight)
+    weight = tables.weight
     total = steps.total(weight.T).clamp(min=SMALLEST)
     ends = (steps.logged & ~steps.clicked)[:, None]
     refused = steps.total((weight * (1 - tables.survival)).T)
@@ -127,16 +127,14 @@ def _backward(
         ahead[on] = torch.bmm(tables.transition[steps.click[on]], message[on][:, :, None]).squeeze(2)
     state = after * ahead
     state = state / state.sum(1, keepdim=True).clamp(min=SMALLEST)
-    moving = torch.cat([torch.arange(a, a + n) for a, n in zip(first, steps.alive[1:], strict=False)] or [torch.empty(0, dtype=torch.int64)])
+    moving = torch.cat(
+        [torch.arange(a, a + n) for a, n in zip(first, steps.alive[1:], strict=False)]
+        or [torch.empty(0, dtype=torch.int64)]
+    )
     outer = torch.zeros_like(tables.transition)
     for part in moving.split(max(1, _CELLS // tables.states**2)):
         outer.index_add_(0, steps.click[part], after[part][:, :, None] * message[part][:, None])
     return state, tables.transition * outer
-
-
-def _known(weight: Tensor) -> Tensor:
-    """The weights, with 0 for the unknown item, which EM leaves out of every slate."""
-    return torch.cat([weight[:, :-1], torch.zeros_like(weight[:, -1:])], dim=1)
 
 
 def _scatter(index: Tensor, values: Tensor, items: int) -> Tensor:

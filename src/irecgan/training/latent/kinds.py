@@ -112,7 +112,10 @@ def _chosen(slates: _Slates, generator: torch.Generator) -> Tensor:
 
 def _seeded(slates: _Slates, seeds: int, generator: torch.Generator) -> Tensor:
     """Each slate with the nearest of ``seeds`` slates, chosen far from each other. (S, C)"""
-    distance, owner = torch.full((len(slates),), torch.inf, dtype=torch.float64), torch.zeros(len(slates), dtype=torch.int64)
+    distance, owner = (
+        torch.full((len(slates),), torch.inf, dtype=torch.float64),
+        torch.zeros(len(slates), dtype=torch.int64),
+    )
     for seed in range(seeds):
         weight = torch.ones_like(distance) if seed == 0 else distance**2
         if float(weight.sum()) <= 0:
@@ -137,7 +140,7 @@ def _fitted(slates: _Slates, share: Tensor) -> Tensor:
 
 
 def _merged(slates: _Slates, hard: Tensor, until: int | None = None) -> Tensor:
-    """The clusters merged two by two, the best pair first, as long as the evidence rises, or ``until`` so many. (S, C)"""
+    """The clusters merged by pairs, the best first, as long as the evidence rises, or ``until`` so many. (S, C)"""
     count, total = slates.counts(hard)[:, :-1], hard.sum(0)
     members = hard
     while len(total) > 1:
@@ -159,9 +162,7 @@ def _merged(slates: _Slates, hard: Tensor, until: int | None = None) -> Tensor:
 def _gains(count: Tensor, total: Tensor, marginal: Tensor) -> Tensor:
     """What merging each two clusters adds to the log evidence; -inf on the diagonal. (C, C)"""
     alone = _evidence(count, total, marginal)
-    pairs = [
-        _evidence(count[a] + count, total[a] + total, marginal) - alone[a] - alone for a in range(len(total))
-    ]
+    pairs = [_evidence(count[a] + count, total[a] + total, marginal) - alone[a] - alone for a in range(len(total))]
     gain = torch.stack(pairs) + _counting(total, len(total))
     return gain.fill_diagonal_(-torch.inf)
 
@@ -175,6 +176,11 @@ def _evidence(count: Tensor, total: Tensor, marginal: Tensor) -> Tensor:
 def _counting(total: Tensor, clusters: int) -> Tensor:
     """What a merge adds to the log chance of the assignments, a Dirichlet-multinomial with one pseudo-count each."""
     size = float(total.sum())
-    fewer = math.lgamma(clusters - 1) - math.lgamma(clusters) + math.lgamma(size + clusters) - math.lgamma(size + clusters - 1)
+    fewer = (
+        math.lgamma(clusters - 1)
+        - math.lgamma(clusters)
+        + math.lgamma(size + clusters)
+        - math.lgamma(size + clusters - 1)
+    )
     log_factorial = torch.lgamma(total + 1)
     return torch.lgamma(total[:, None] + total + 1) - log_factorial[:, None] - log_factorial + fewer

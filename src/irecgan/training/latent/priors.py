@@ -98,20 +98,34 @@ def attraction(expected: Expectation, ranks: Ranks) -> tuple[Tensor, Tensor]:
 
 
 def move_priors(expected: Expectation) -> Tensor:
-    """Pseudo-counts of the moves: a centre (of the state, or of the item) times a strength. (n + 1, Z, Z)"""
+    """Pseudo-counts of the moves: a centre (of the state, of the item, or of all) times a strength. (n + 1, Z, Z)
+
+    A centre is judged by the moves of others alone: of a state's by the clicks on its other items, and so on.
+    """
     moves = expected.moves
     overall = moves.sum((0, 1)) + 1 / moves.shape[1]
     overall = overall / overall.sum()
-    of_state = moves.sum(0) + overall
-    of_item = moves.sum(1) + overall
-    centres = [
-        (of_state / of_state.sum(1, keepdim=True))[None].expand_as(moves),
-        (of_item / of_item.sum(1, keepdim=True))[:, None].expand_as(moves),
-        overall.expand_as(moves),
-    ]
+    of_state, of_item = moves.sum(0), moves.sum(1)  # (Z, Z), (n + 1, Z)
+    state_prior, item_prior = (_spread(counts, overall) for counts in (of_state, of_item))
     seen = moves.sum(2) > _OBSERVED
-    found = [(spread * centre, _row_evidence(moves[seen], spread * centre[seen])) for centre in centres for spread in _SPREADS]
-    return max(found, key=lambda pair: pair[1])[0]
+    found: list[tuple[float, Tensor]] = []
+    for whole, prior in ((of_state[None], state_prior), (of_item[:, None], item_prior), (0 * of_state[None], overall)):
+        centre = _shares(whole + prior).expand_as(moves)
+        without = _shares((whole - moves).clamp(min=0) * bool((whole > 0).any()) + prior)
+        for spread in _SPREADS:
+            found.append((_row_evidence(moves[seen], spread * without[seen]), spread * centre))
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _spread(counts: Tensor, centre: Tensor) -> Tensor:
+    """Pseudo-counts (Z,) around ``centre`` (Z,) under which the rows ``counts`` (R, Z) are likeliest."""
+    seen = counts[counts.sum(1) > _OBSERVED]
+    return max((spread * centre for spread in _SPREADS), key=lambda prior: _row_evidence(seen, prior.expand_as(seen)))
+
+
+def _shares(counts: Tensor) -> Tensor:
+    """``counts`` (..., Z) as shares of their rows."""
+    return counts / counts.sum(-1, keepdim=True)
 
 
 def _line(expected: Expectation, rank: Tensor) -> tuple[Tensor, Tensor]:

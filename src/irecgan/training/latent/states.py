@@ -5,6 +5,7 @@ rises: of the moves (rows of a state, and what leads to it), of the kinds shown 
 items that both show. All are closed forms, given which kind each slate is.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,10 +27,11 @@ class Counts:
     click: Tensor  # (C, n)
     refusal: Tensor  # (C, n)
     kind: Tensor  # (C,)
+    held: Tensor  # (C, n) bool, the items that a kind holds
 
     def only(self, items: Tensor) -> "Counts":
         """The same of ``items`` alone."""
-        return Counts(self.moves[items], self.start, self.click[:, items], self.refusal[:, items], self.kind)
+        return Counts(self.moves[items], self.start, self.click[:, items], self.refusal[:, items], self.kind, self.held)
 
 
 def merge_path(counts: Counts) -> tuple[list[Tensor], Tensor]:
@@ -42,7 +44,7 @@ def merge_path(counts: Counts) -> tuple[list[Tensor], Tensor]:
     log_kind = _kind_evidence(counts.kind, kinds)  # of each state: of the kinds within it
     while len(counts.start) > 1:
         spread = _best_spread(counts)
-        gain = _gains(counts, spread) + _kind_gains(share, log_kind, kinds)
+        gain = _gains(counts, spread) + _kind_gains(share, log_kind, kinds) + _exclusion(counts.held)
         best = int(gain.fill_diagonal_(-torch.inf).argmax())
         a, b = sorted((best // len(gain), best % len(gain)))
         state = torch.where(state == b, a, state)
@@ -69,6 +71,7 @@ def _joined(counts: Counts, a: int, b: int) -> Counts:
         click=_join(counts.click, 0, a, b),
         refusal=_join(counts.refusal, 0, a, b),
         kind=_join(counts.kind, 0, a, b),
+        held=_join(counts.held.long(), 0, a, b) > 0,
     )
 
 
@@ -86,6 +89,23 @@ def _kind_gains(share: Tensor, log_kind: Tensor, kinds: int) -> Tensor:  # noqa:
     """What a merge costs in the chance of the kinds within a state. (Z, Z)"""
     alone = -torch.lgamma(share + 1)
     return -torch.lgamma(share[:, None] + share + 1) - alone[:, None] - alone
+
+
+def _exclusion(held: Tensor) -> Tensor:
+    """Log odds that two states are one, by the items they hold. (Z, Z)
+
+    A system that shows several kinds of slates in one state has often split its items among them. As often as not,
+    then, two kinds of one state hold no common item; two kinds of different states do so by chance.
+    """
+    items = held.shape[1]
+    size = held.sum(1).double()
+    shared = held.double() @ held.double().T
+    left = items - size[:, None] - size
+    # The chance that size_b items drawn at random are none of size_a.
+    chance = torch.lgamma(items - size + 1)[:, None] + torch.lgamma(items - size + 1)
+    chance = chance - torch.lgamma(left.clamp(min=0) + 1) - math.lgamma(items + 1)
+    apart = (shared == 0) & (left >= 0)
+    return torch.where(apart, torch.logaddexp(torch.zeros_like(chance), -chance), 0.0) - math.log(2)
 
 
 def _best_spread(counts: Counts) -> Tensor:
