@@ -37,7 +37,10 @@ def blank_network(
         # Constructors draw weights from torch's global generator: on the device meta they have none to draw.
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             network = _constructed(name, size, stop, reward_law, heads)
-        return network.to_empty(device=device)
+        network = network.to_empty(device=device)
+        if isinstance(network, LatentUserModel) and str(device) != "meta":
+            network.set_tables(one_state(size.items))  # which are no weights to be drawn
+        return network
     except RuntimeError:
         raise UserError(f"the {name} network does not fit into memory; found {size}") from None
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from irecgan.data.batch import Sessions
-from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.logging import logging_policies
 from irecgan.policies.witness import Witness
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
@@ -13,16 +13,13 @@ from irecgan.training.latent.structures import find_structures
 from irecgan.training.latent.trajectories import Trajectories
 from irecgan.worlds.mdp import MDPWorld, draw_world
 
-POLICIES = {"max": MaxPolicy, "mix": MixPolicy}
-
 
 def world_of(law: str = "dirichlet:0.02", states: int = 4, items: int = 24, slate_size: int = 4) -> MDPWorld:
     return draw_world(law, states=states, items=items, slate_size=slate_size, seed=2)
 
 
 def played(world: MDPWorld, policy: str, sessions: int) -> tuple[Sessions, torch.Tensor]:
-    maker = RandomPolicy(world.catalogue_size, world.slate_size) if policy == "random" else POLICIES[policy](world)
-    witness = Witness(maker)
+    witness = Witness(logging_policies(world)[policy])
     batch = rollout(witness, world, sessions, max_length=100, generator=Streams(0).torch("log"))
     return Sessions.from_batch(batch), witness.hidden(*batch.real.shape)[batch.real]
 

@@ -120,7 +120,9 @@ def move_priors(expected: Expectation) -> Tensor:
 def _spread(counts: Tensor, centre: Tensor) -> Tensor:
     """Pseudo-counts (Z,) around ``centre`` (Z,) under which the rows ``counts`` (R, Z) are likeliest."""
     seen = counts[counts.sum(1) > _OBSERVED]
-    return max((spread * centre for spread in _SPREADS), key=lambda prior: _row_evidence(seen, prior.expand_as(seen)))
+    found = [spread * centre for spread in _SPREADS]
+    evidence = [_row_evidence(seen, prior.expand_as(seen)) for prior in found]
+    return found[evidence.index(max(evidence))]
 
 
 def _shares(counts: Tensor) -> Tensor:
