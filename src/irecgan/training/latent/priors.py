@@ -122,7 +122,8 @@ def _spread(counts: Tensor, centre: Tensor) -> Tensor:
     seen = counts[counts.sum(1) > _OBSERVED]
     found = [spread * centre for spread in _SPREADS]
     evidence = [_row_evidence(seen, prior.expand_as(seen)) for prior in found]
-    return found[evidence.index(max(evidence))]
+    best: Tensor = found[evidence.index(max(evidence))]
+    return best
 
 
 def _shares(counts: Tensor) -> Tensor:
