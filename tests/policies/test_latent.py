@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from irecgan.models.latent import LatentTables, LatentUserModel
+from irecgan.models.latent import LatentTables, LatentUserModel, with_new_items
 from irecgan.policies.latent import LatentPolicy, LatentRanker, candidate_model, considered_items, plan_slates
 from irecgan.policies.planning import fixed_slates
 from irecgan.seeding import Streams
@@ -131,3 +131,17 @@ def test_large_catalogues_are_planned_on_their_most_attractive_items() -> None:
     assert len(items) == 200
     best = (tables.weight * tables.survival)[:, :-1].argmax(1)
     assert bool(torch.isin(best, items).all())
+
+
+def test_items_that_came_later_are_like_unknown_ones() -> None:
+    model = planned(tied(tables_of(2, 4, 1)), 2).model
+    larger = with_new_items(model, 2)
+    assert larger.catalogue_size == 6
+    unknown = model.advance(model.start(1), torch.tensor([[0, 1]]), torch.tensor([4]))
+    for new in (4, 5, 6):
+        after = larger.advance(larger.start(1), torch.tensor([[0, 1]]), torch.tensor([new]))
+        if new == 6:
+            assert torch.equal(after.belief, unknown.belief)
+    ranker = LatentRanker(larger)
+    assert ranker.scores(ranker.start(1)).shape == (1, 6)
+    assert set(ranker.slate(ranker.start(1))[0].tolist()) <= {0, 1, 2, 3}

@@ -156,6 +156,21 @@ class LatentUserModel(nn.Module):
         return LatentState(after / after.sum(1, keepdim=True))
 
 
+def with_new_items(model: LatentUserModel, new: int) -> LatentUserModel:
+    """The model for a catalogue with ``new`` items more after its own, which it holds to be unknown ones."""
+
+    def longer(table: Tensor, dim: int) -> Tensor:
+        last = table.narrow(dim, table.shape[dim] - 1, 1)
+        return torch.cat([table, *[last] * new], dim=dim)
+
+    old = model.tables
+    names = ("weight", "survival", "reward", "kind_logit")
+    wider = {name: longer(getattr(old, name), 1) for name in names} | {"transition": longer(old.transition, 0)}
+    larger = LatentUserModel(LatentTables(**(vars(old) | wider)), model.reward_law)
+    larger.set_plan(model.plan_values, model.plan_slates)
+    return larger
+
+
 def _refuse_misfits(model: LatentUserModel) -> None:
     """Raise RuntimeError unless the tables are of one size."""
     states, width = model.weight.shape

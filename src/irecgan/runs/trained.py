@@ -1,6 +1,6 @@
 """A trained policy: what a user asks for slates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,17 @@ from irecgan.models.agent import Agent
 from irecgan.models.latent import LatentUserModel
 from irecgan.models.networks import Network
 from irecgan.models.user import RecurrentUserModel
+from irecgan.policies.context import ContextRanker, InContext
 from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
 from irecgan.rows import Rows
 from irecgan.runs.store import Run, load_run
+
+Value = str | float | Sequence[str]
+Context = Mapping[str, Value]
+"""Values of context columns: text, numbers or, for lists, several texts."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class TrainedPolicy:
         final_slates: whether its log shows the slates at which users left.
         popularity: (2, n) return-weighted click counts in its log, at t = 0 and later.
         co_clicks: items clicked in the same sessions of its log; None in runs written without them.
+        context: how the context columns that it reads are coded; None where it reads none.
         ranker: scores the catalogue, by item index.
 
     """
@@ -55,30 +61,38 @@ class TrainedPolicy:
         network = run.networks.get(run.deploys)
         if network is None:
             raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
-        self._scorer, self.ranker = _ranking(network, name)
+        self._scorer, self.ranker, self._reader = _ranking(network, name)
+        self.context = None if self._reader is None else run.inputs.context
 
     @torch.no_grad()
-    def recommend(self, history: Sequence[ItemId] = (), k: int | None = None) -> Recommendation:
+    def recommend(
+        self, history: Sequence[ItemId] = (), k: int | None = None, context: Context | None = None
+    ) -> Recommendation:
         """The best ``k`` items after the clicks ``history`` (oldest first).
 
         An item of the history that is not in the catalogue counts as a click on an unknown item. Fewer
         than ``k`` items come back when the catalogue is smaller. Equal scores: in catalogue order.
-        Raises UserError when ``k`` is below 1.
+        ``context``: values of context columns, at all steps of the session; those not given are missing.
+        Raises UserError when ``k`` is below 1, or the run reads no such column.
         """
         k = self.slate_size if k is None else k
         if k < 1:
             raise UserError(f"k: found {k}, expected at least 1")
-        scores: Tensor = self.ranker.scores(self._state(history))[0]
+        ranker = self._within(context)
+        scores: Tensor = ranker.scores(self._state(ranker, history))[0]
         probability = scores.softmax(0)
         best = first_of_ranking(scores, min(k, len(scores)))  # by score: probabilities far below the first are all 0
         return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
 
     @torch.no_grad()
-    def rerank(self, history: Sequence[ItemId], candidates: Sequence[ItemId]) -> Recommendation:
+    def rerank(
+        self, history: Sequence[ItemId], candidates: Sequence[ItemId], context: Context | None = None
+    ) -> Recommendation:
         """All ``candidates``, best first, with chances among the candidates.
 
         Candidates that are not in the catalogue come last, in the order given, with probability 0.
-        Equal scores: in the order given. Raises UserError for no candidate or one given twice.
+        Equal scores: in the order given. ``context``: as in `recommend`. Raises UserError for no candidate or one
+        given twice, or where the run reads no such column.
         """
         ids = list(candidates)
         if not ids:
@@ -88,7 +102,8 @@ class TrainedPolicy:
             raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
         index = self.catalogue.index_any(ids)
         known = index < len(self.catalogue)
-        scores = self.ranker.scores_of(self._state(history), index[None])[0].masked_fill(~known, -torch.inf)
+        ranker = self._within(context)
+        scores = ranker.scores_of(self._state(ranker, history), index[None])[0].masked_fill(~known, -torch.inf)
         probability = scores.softmax(0) if bool(known.any()) else torch.zeros(len(ids))
         order = scores.argsort(descending=True, stable=True)
         return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
@@ -124,26 +139,46 @@ class TrainedPolicy:
             policy = LatentPolicy(chosen, size, sampled=sampled)
         return Translated.from_catalogue(policy, self.catalogue, items)
 
-    def _state(self, history: Sequence[ItemId]) -> Rows:
-        """The ranker's state after ``history``."""
-        state: Rows = self.ranker.start(1)
+    def _within(self, context: Context | None) -> Ranker[Any]:
+        """The ranker where every step has ``context``."""
+        if not context:
+            return self.ranker
+        if self.context is None or self._reader is None:
+            raise UserError(f"context: found {next(iter(context))!r}; {self.name} was trained without context columns")
+        values = {
+            key: value if isinstance(value, str) else " ".join(map(str, _listed(value)))
+            for key, value in context.items()
+        }
+        rows = self.context.encode_values(values, "context")
+        return InContext(self._reader, rows.padded(torch.tensor([0])))
+
+    def _state(self, ranker: Ranker[Any], history: Sequence[ItemId]) -> Rows:
+        """The state of ``ranker`` after ``history``."""
+        state: Rows = ranker.start(1)
         for click in self.catalogue.index_any(list(history)):
-            state = self.ranker.advance(state, click[None])
+            state = ranker.advance(state, click[None])
         return state
 
 
-def _ranking(network: Network, name: str) -> tuple[Agent | RecurrentUserModel | LatentRanker, Ranker[Any]]:
-    """What scores logged slates, and what ranks the catalogue."""
+def _ranking(
+    network: Network, name: str
+) -> tuple[Agent | RecurrentUserModel | LatentRanker, Ranker[Any], ContextRanker[Any] | None]:
+    """What scores logged slates, what ranks the catalogue, and the same where it may read context."""
     match network:
         case Agent():
-            return network, network
+            return network, network, network
         case RecurrentUserModel():
-            return network, UserRanker(network)
+            ranker = UserRanker(network)
+            return network, ranker, ranker
         case LatentUserModel():
-            ranker = LatentRanker(network)
-            return ranker, ranker
+            planned = LatentRanker(network)
+            return planned, planned, None
         case _:
             raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
+
+
+def _listed(value: Value) -> Sequence[str | float]:
+    return [value] if isinstance(value, str | int | float) else value
 
 
 def load_policy(directory: Path | str) -> TrainedPolicy:

@@ -6,9 +6,11 @@ from functools import partial
 from typing import cast
 
 import torch
+from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions, bucketed
 from irecgan.models.agent import Agent, Head
+from irecgan.models.content import hide_ids
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.latent import LatentUserModel
 from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network
@@ -61,10 +63,13 @@ class Lab:
         return {**self.learners, **self.fitted}
 
     def loss(self, name: ModelName, generator: torch.Generator) -> Loss:
-        """What U or A learns by; ``generator`` is for negatives."""
-        if name == "user" or self.proposal is None:
-            return self.losses[name]
-        return partial(self.agent_loss, self.agent, config=self.config, likelihood=self.likelihood(generator))
+        """What U or A learns by; ``generator`` is for negatives and for ids that are dropped."""
+        loss = self.losses[name]
+        if name != "user" and self.proposal is not None:
+            loss = partial(self.agent_loss, self.agent, config=self.config, likelihood=self.likelihood(generator))
+        if self.data.inputs.items is not None and self.config.id_dropout:
+            return _DroppedIds(loss, self.model(name), self.data.items, self.config.id_dropout, generator)
+        return loss
 
     def likelihood(self, generator: torch.Generator) -> Likelihood:
         """By which the agent learns; ``generator`` is for negatives."""
@@ -172,10 +177,34 @@ def _drawn(
     blank: bool,
 ) -> Network:
     device = "meta" if blank else "cpu"
-    network = blank_network(name, config.size(data.items), config.stop, data.reward_law, heads, device=device)
+    size = config.size(data.items)
+    network = blank_network(name, size, config.stop, data.reward_law, heads, inputs=data.inputs, device=device)
     if not blank:
         initialise(network, streams.torch("initialise", name))
     return network
+
+
+@dataclass(frozen=True)
+class _DroppedIds:
+    """A loss of batches for which a share of the items is known by its columns alone, as an item never shown is.
+
+    Volkovs, Yu and Poutanen (2017, "DropoutNet: Addressing cold start in recommender systems").
+    """
+
+    loss: Loss
+    network: Network
+    items: int  # n
+    share: float
+    generator: torch.Generator
+
+    def __call__(self, batch: SessionBatch) -> Tensor:
+        """The loss, with ids drawn anew."""
+        kept = (torch.rand(self.items + 1, generator=self.generator) >= self.share).float()
+        hide_ids(self.network, kept.to(batch.slate.device))
+        try:
+            return self.loss(batch)
+        finally:
+            hide_ids(self.network, None)
 
 
 def _learner(name: ModelName, model: Network, config: TrainingConfig) -> Learner:

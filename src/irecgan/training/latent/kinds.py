@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from irecgan.data.batch import ranges
+from irecgan.data.ragged import ranges
 from irecgan.training.latent.priors import log_beta
 from irecgan.training.latent.trajectories import Trajectories
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from irecgan.data.batch import NOTHING, Sessions, offsets, ranges
+from irecgan.data.batch import NOTHING, Sessions
+from irecgan.data.ragged import offsets, ranges
 
 
 @dataclass(frozen=True)
