@@ -1,4 +1,4 @@
-"""The three networks by name."""
+"""The models by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -10,14 +10,17 @@ from irecgan.errors import UserError
 from irecgan.models.agent import Agent, Head
 from irecgan.models.content import Inputs, refill
 from irecgan.models.discriminator import Discriminator
+from irecgan.models.latent import LatentUserModel, one_state, with_new_items
 from irecgan.models.outputs import TiedOutput, UntiedOutput
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import RecurrentUserModel, Stop
 
-ModelName = Literal["user", "agent", "discriminator"]
-NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator")
-Network = RecurrentUserModel | Agent | Discriminator
+ModelName = Literal["user", "agent", "discriminator", "latent"]
+NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator", "latent")
+FITTED: tuple[ModelName, ...] = ("latent",)
+"""Those without weights that gradients move."""
+Network = RecurrentUserModel | Agent | Discriminator | LatentUserModel
 
 
 def blank_network(
@@ -43,6 +46,8 @@ def blank_network(
         raise UserError(f"the {name} network does not fit into memory; found {size}") from None
 
     refill(network)
+    if isinstance(network, LatentUserModel) and str(device) != "meta":
+        network.set_tables(one_state(size.items))  # which are no weights to be drawn
     return network
 
 
@@ -54,8 +59,10 @@ def grown(
     ``inputs`` are of all of them. Of the ids of the others nothing is learned: all is 0, so that they are what their
     columns say.
     """
-    larger = blank_network(name, size, stop, reward_law, inputs=inputs)
     new = size.items - network.catalogue_size
+    if isinstance(network, LatentUserModel):
+        return with_new_items(network, new)
+    larger = blank_network(name, size, stop, reward_law, inputs=inputs)
     weights = {key: value for key, value in network.state_dict().items() if not key.startswith("heads.")}
     larger.load_state_dict(_with_new_items(weights, network, new))
     return larger
@@ -86,3 +93,5 @@ def _constructed(
             return Agent(size, heads, inputs)
         case "discriminator":
             return Discriminator(size, reward_law, inputs)
+        case "latent":
+            return LatentUserModel(one_state(size.items), reward_law)  # its sizes are those of what it loads

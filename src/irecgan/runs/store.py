@@ -30,7 +30,7 @@ from irecgan.tensors import write_tensors
 class Run:
     """A finished training."""
 
-    deploys: Literal["user", "agent"]
+    deploys: Literal["user", "agent", "latent"]
     networks: Mapping[ModelName, Network]  # those that learned
     catalogue: Catalogue
     popularity: Tensor  # (2, n) float32, return-weighted click counts: at t = 0, and later

@@ -12,9 +12,12 @@ from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
+from irecgan.models.latent import LatentUserModel
+from irecgan.models.networks import Network
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.context import ContextRanker, InContext
 from irecgan.policies.interface import Policy, Ranker
+from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
 from irecgan.rows import Rows
@@ -55,15 +58,11 @@ class TrainedPolicy:
         self.final_slates = run.final_slates
         self.popularity = run.popularity
         self.co_clicks = run.co_clicks
-        self.context = run.inputs.context
         network = run.networks.get(run.deploys)
         if network is None:
             raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
-        if not isinstance(network, Agent | RecurrentUserModel):
-            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
-        self._network = network
-        self._reader: ContextRanker[Any] = network if isinstance(network, Agent) else UserRanker(network)
-        self.ranker: Ranker[Any] = self._reader
+        self._scorer, self.ranker, self._reader = _ranking(network, name)
+        self.context = None if self._reader is None else run.inputs.context
 
     @torch.no_grad()
     def recommend(
@@ -116,7 +115,7 @@ class TrainedPolicy:
         -inf for items that are not in the catalogue, and where nothing is shown.
         """
         known = batch.slate[batch.real] < len(self.catalogue)
-        return self._network.score_slates(batch).masked_fill(~known, -torch.inf)
+        return self._scorer.score_slates(batch).masked_fill(~known, -torch.inf)
 
     def in_world(
         self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None
@@ -134,14 +133,17 @@ class TrainedPolicy:
         size = self.slate_size if slate_size is None else slate_size
         if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
-        policy = RankingPolicy(ranker or self.ranker, size, sampled=sampled)
+        chosen = ranker or self.ranker
+        policy: Policy[Any] = RankingPolicy(chosen, size, sampled=sampled)
+        if isinstance(chosen, LatentRanker):
+            policy = LatentPolicy(chosen, size, sampled=sampled)
         return Translated.from_catalogue(policy, self.catalogue, items)
 
     def _within(self, context: Context | None) -> Ranker[Any]:
         """The ranker where every step has ``context``."""
         if not context:
             return self.ranker
-        if self.context is None:
+        if self.context is None or self._reader is None:
             raise UserError(f"context: found {next(iter(context))!r}; {self.name} was trained without context columns")
         values = {
             key: value if isinstance(value, str) else " ".join(map(str, _listed(value)))
@@ -156,6 +158,23 @@ class TrainedPolicy:
         for click in self.catalogue.index_any(list(history)):
             state = ranker.advance(state, click[None])
         return state
+
+
+def _ranking(
+    network: Network, name: str
+) -> tuple[Agent | RecurrentUserModel | LatentRanker, Ranker[Any], ContextRanker[Any] | None]:
+    """What scores logged slates, what ranks the catalogue, and the same where it may read context."""
+    match network:
+        case Agent():
+            return network, network, network
+        case RecurrentUserModel():
+            ranker = UserRanker(network)
+            return network, ranker, ranker
+        case LatentUserModel():
+            planned = LatentRanker(network)
+            return planned, planned, None
+        case _:
+            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
 
 
 def _listed(value: Value) -> Sequence[str | float]:

@@ -12,7 +12,8 @@ from irecgan.data.batch import SessionBatch, Sessions, bucketed
 from irecgan.models.agent import Agent, Head
 from irecgan.models.content import hide_ids
 from irecgan.models.discriminator import Discriminator
-from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
+from irecgan.models.latent import LatentUserModel
+from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network
 from irecgan.models.outputs import learn_by_rows
 from irecgan.models.recurrent import initialise
 from irecgan.models.user import RecurrentUserModel
@@ -23,7 +24,7 @@ from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.journal import Journal
-from irecgan.training.learner import Learner, Loss
+from irecgan.training.learner import Fitted, Learner, Loss
 from irecgan.training.likelihood import Likelihood, Sampled, exact
 from irecgan.training.losses import AgentLoss, policy_gradient, user_loss
 from irecgan.training.negatives import Proposal
@@ -43,7 +44,9 @@ class Lab:
     user: RecurrentUserModel
     agent: Agent
     discriminator: Discriminator
-    learners: Mapping[ModelName, Learner]
+    latent: LatentUserModel
+    learners: Mapping[ModelName, Learner]  # of the models that learn by gradients
+    fitted: Mapping[ModelName, Fitted]  # those that learn otherwise
     losses: Mapping[ModelName, Loss]  # of U and A, as functions of a batch; D's takes two batches
     judges: Mapping[ModelName, Loss]  # by which U and A are judged on held-out sessions, whatever they learn by
     journal: Journal  # of the unit under way
@@ -53,6 +56,11 @@ class Lab:
     def model(self, name: ModelName) -> Network:
         """A model by its name."""
         return cast(Network, getattr(self, name))
+
+    @property
+    def states(self) -> Mapping[ModelName, Learner | Fitted]:
+        """All that learns, with what a checkpoint keeps of it."""
+        return {**self.learners, **self.fitted}
 
     def loss(self, name: ModelName, generator: torch.Generator) -> Loss:
         """What U or A learns by; ``generator`` is for negatives and for ids that are dropped."""
@@ -136,7 +144,7 @@ def make_lab(
     """
     models = {name: _drawn(name, data, config, streams, heads, blank=name not in teaches) for name in NETWORKS}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
-    learners = {name: _learner(name, models[name], config) for name in teaches}
+    learners = {name: _learner(name, models[name], config) for name in teaches if name not in FITTED}
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
         "agent": partial(agent_loss, agent, config=config),
@@ -148,7 +156,9 @@ def make_lab(
         user=user,
         agent=agent,
         discriminator=cast(Discriminator, models["discriminator"]),
+        latent=cast(LatentUserModel, models["latent"]),
         learners=learners,
+        fitted={name: Fitted(models[name]) for name in teaches if name in FITTED},
         losses=losses,
         judges={"user": losses["user"], "agent": partial(judge, agent, config=config)},
         journal=Journal(config.checkpoint_minutes),
