@@ -8,6 +8,7 @@ from typing import Any
 
 from irecgan.commands.interface import Output
 from irecgan.data.location import find_prepared
+from irecgan.runs.manifest import Manifest
 from irecgan.training.config import PRESETS, TrainingConfig
 from irecgan.training.metrics import best_losses, read_metrics
 from irecgan.training.recipes import RECIPES, find_recipe
@@ -69,4 +70,7 @@ def _output(args: argparse.Namespace, seconds: float) -> Output:
         best = f", best validation loss {phase['best_validation']:.4f}" if "best_validation" in phase else ""
         text.append(f"  {name}: {phase['units']} {'rounds' if name == 'rounds' else 'epochs'}{best}")
     fields = {"run": str(args.out), "recipe": args.recipe, "seed": args.seed, "seconds": seconds, "phases": phases}
+    if (decision := Manifest.read(args.out).decision) is not None:
+        text.append(f"  {decision.reason}; learned by {decision.learned}")
+        fields["decision"] = decision.model_dump()
     return Output("\n".join(text), fields)

@@ -38,6 +38,14 @@ class Origin(_Record):
     log: str  # digest of the encoded sessions
 
 
+class Decision(_Record):
+    """What a recipe with a choice settled on, and why."""
+
+    learned: str  # the recipe whose objective was learned
+    reason: str
+    figures: dict[str, float]
+
+
 class Manifest(_Record):
     """The contents of ``run.json``, which is written last: a directory without it is no run."""
 
@@ -51,6 +59,7 @@ class Manifest(_Record):
     slate_size: Annotated[int, Field(ge=1)]
     final_slates: bool
     files: dict[str, str]  # name -> sha256
+    decision: Decision | None = None  # of recipes that have a choice
 
     @model_validator(mode="after")
     def _has_sizes(self) -> Self:

@@ -19,7 +19,7 @@ from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import Stop
 from irecgan.policies.co_click import Neighbours
 from irecgan.runs.items import ITEMS, read_items, write_items
-from irecgan.runs.manifest import FORMAT, Manifest, Origin
+from irecgan.runs.manifest import FORMAT, Decision, Manifest, Origin
 from irecgan.tensors import write_tensors
 
 
@@ -36,7 +36,16 @@ class Run:
     co_clicks: Neighbours | None = None  # items clicked in the same sessions; None in runs written without them
 
 
-def save_run(directory: Path, run: Run, origin: Origin, *, size: Size, stop: Stop, reward_law: RewardLaw) -> None:
+def save_run(
+    directory: Path,
+    run: Run,
+    origin: Origin,
+    *,
+    size: Size,
+    stop: Stop,
+    reward_law: RewardLaw,
+    decision: Decision | None = None,
+) -> None:
     """Write ``run`` into ``directory``, ``run.json`` last."""
     write_items(directory, run.catalogue, run.popularity, run.co_clicks)
     names = [ITEMS]
@@ -54,6 +63,7 @@ def save_run(directory: Path, run: Run, origin: Origin, *, size: Size, stop: Sto
         slate_size=run.slate_size,
         final_slates=run.final_slates,
         files={name: _digest(directory / name) for name in names},
+        decision=decision,
     ).write(directory)
 
 

@@ -53,6 +53,9 @@ class TrainingConfig(BaseModel):
     advantage: Literal["td", "mc"] = "td"  # in ac and acu: one step ahead, or the whole return
     value_weight: Weight = 1.0  # of the value's error beside the policy's objective, in ac and acu
 
+    # in slate: of the items in shown order, or of them as a set; by default in order where the softmax is full
+    slate_likelihood: Literal["ordered", "set"] | None = None
+
     agent_learning_rate: Rate = 1e-4
     user_learning_rate: Rate = 5e-4
     discriminator_learning_rate: Rate = 1e-4
@@ -87,6 +90,13 @@ class TrainingConfig(BaseModel):
     def _needs_samples(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("softmax") == "full":
             raise ValueError("expected softmax=sampled with it: a full softmax reads every row")
+        return value
+
+    @field_validator("slate_likelihood")
+    @classmethod
+    def _needs_all_scores(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "ordered" and info.data.get("softmax") == "sampled":
+            raise ValueError("expected softmax=full with it: an ordered slate is drawn from all items")
         return value
 
     def size(self, items: int) -> Size:

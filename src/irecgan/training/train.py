@@ -17,7 +17,7 @@ from irecgan.errors import UserError
 from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
 from irecgan.policies.co_click import co_clicks
 from irecgan.policies.popularity import return_weighted_counts
-from irecgan.runs.manifest import MANIFEST, Manifest, Origin
+from irecgan.runs.manifest import MANIFEST, Decision, Manifest, Origin
 from irecgan.runs.store import Run, save_run
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
@@ -25,7 +25,7 @@ from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData, hold_out_rows
 from irecgan.training.lab import Lab, make_lab
 from irecgan.training.loop import CHECKPOINT, run_phases
-from irecgan.training.recipes import Recipe, find_recipe
+from irecgan.training.recipes import Recipe, admitted, find_recipe
 
 BEGUN = "training.json"
 """What a training that is under way began with; gone when it is finished."""
@@ -66,16 +66,18 @@ def train(
     fresh = not _take_up(directory, origin, resume=resume)
     if not (directory / MANIFEST).exists():
         try:
+            learns, decision = admitted(found, data, streams)
+            _tell(directory, found, decision)
             lab = make_lab(
-                data, config, streams, found.agent_loss, found.heads, judge=found.judge, teaches=found.teaches
+                data, config, streams, learns.agent_loss, learns.heads, judge=learns.judge, teaches=learns.teaches
             )
             with file_errors(directory):
-                run_phases(found, lab, directory)
+                run_phases(learns, lab, directory)
         except UserError:
             if fresh:
                 shutil.rmtree(directory)
             raise
-        _finish(directory, found, lab, catalogue, origin)
+        _finish(directory, learns, lab, catalogue, origin, decision=decision)
     return load_policy(directory)
 
 
@@ -149,7 +151,17 @@ def _expect_same(path: Path, begun: Origin, now: Origin) -> None:
             )
 
 
-def _finish(directory: Path, recipe: Recipe, lab: Lab, catalogue: Catalogue, origin: Origin) -> None:
+def _tell(directory: Path, recipe: Recipe, decision: Decision | None) -> None:
+    """Warn when another recipe learns than was asked for."""
+    if decision is not None and decision.learned != recipe.name:
+        logging.getLogger("irecgan").warning(
+            "%s: %s; %s learns in place of %s", directory, decision.reason, decision.learned, recipe.name
+        )
+
+
+def _finish(
+    directory: Path, recipe: Recipe, lab: Lab, catalogue: Catalogue, origin: Origin, *, decision: Decision | None
+) -> None:
     config, data = lab.config, lab.data
     run = Run(
         deploys=recipe.deploys,
@@ -160,7 +172,8 @@ def _finish(directory: Path, recipe: Recipe, lab: Lab, catalogue: Catalogue, ori
         final_slates=data.final_slates,
         co_clicks=co_clicks(data.train),
     )
-    save_run(directory, run, origin, size=config.size(data.items), stop=config.stop, reward_law=data.reward_law)
+    size = config.size(data.items)
+    save_run(directory, run, origin, size=size, stop=config.stop, reward_law=data.reward_law, decision=decision)
     _clear(directory)
 
 
