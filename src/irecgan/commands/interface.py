@@ -13,6 +13,11 @@ class Output:
     json: dict[str, Any]
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--device``."""
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda|auto", help="where to compute (default: cpu)")
+
+
 class Command(Protocol):
     """A module of ``irecgan.commands``."""
 

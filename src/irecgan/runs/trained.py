@@ -10,9 +10,11 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
+from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
 from irecgan.models.user import RecurrentUserModel
+from irecgan.policies.elsewhere import Elsewhere
 from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
@@ -38,11 +40,12 @@ class TrainedPolicy:
         final_slates: whether its log shows the slates at which users left.
         popularity: (2, n) return-weighted click counts in its log, at t = 0 and later.
         co_clicks: items clicked in the same sessions of its log; None in runs written without them.
+        device: where it computes.
         ranker: scores the catalogue, by item index.
 
     """
 
-    def __init__(self, run: Run, name: str) -> None:
+    def __init__(self, run: Run, name: str, device: torch.device | str = "cpu") -> None:
         self.name = name
         self.catalogue: Catalogue = run.catalogue
         self.slate_size = run.slate_size
@@ -54,7 +57,8 @@ class TrainedPolicy:
             raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
         if not isinstance(network, Agent | RecurrentUserModel):
             raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
-        self._network = network
+        self.device = torch.device(device)
+        self._network = network.to(self.device)
         self.ranker: Ranker[Any] = network if isinstance(network, Agent) else UserRanker(network)
 
     @torch.no_grad()
@@ -68,7 +72,7 @@ class TrainedPolicy:
         k = self.slate_size if k is None else k
         if k < 1:
             raise UserError(f"k: found {k}, expected at least 1")
-        scores: Tensor = self.ranker.scores(self._state(history))[0]
+        scores: Tensor = self.ranker.scores(self._state(history))[0].cpu()
         probability = scores.softmax(0)
         best = first_of_ranking(scores, min(k, len(scores)))  # by score: probabilities far below the first are all 0
         return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
@@ -88,7 +92,8 @@ class TrainedPolicy:
             raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
         index = self.catalogue.index_any(ids)
         known = index < len(self.catalogue)
-        scores = self.ranker.scores_of(self._state(history), index[None])[0].masked_fill(~known, -torch.inf)
+        scores = self.ranker.scores_of(self._state(history), index[None].to(self.device))[0].cpu()
+        scores = scores.masked_fill(~known, -torch.inf)
         probability = scores.softmax(0) if bool(known.any()) else torch.zeros(len(ids))
         order = scores.argsort(descending=True, stable=True)
         return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
@@ -100,7 +105,7 @@ class TrainedPolicy:
         -inf for items that are not in the catalogue, and where nothing is shown.
         """
         known = batch.slate[batch.real] < len(self.catalogue)
-        return self._network.score_slates(batch).masked_fill(~known, -torch.inf)
+        return self._network.score_slates(batch.to(self.device)).to(known.device).masked_fill(~known, -torch.inf)
 
     def in_world(
         self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None
@@ -118,18 +123,22 @@ class TrainedPolicy:
         size = self.slate_size if slate_size is None else slate_size
         if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
-        policy = RankingPolicy(ranker or self.ranker, size, sampled=sampled)
+        here = self.ranker if self.device.type == "cpu" else Elsewhere(self.ranker, self.device)
+        policy = RankingPolicy(ranker or here, size, sampled=sampled)
         return Translated.from_catalogue(policy, self.catalogue, items)
 
     def _state(self, history: Sequence[ItemId]) -> Rows:
         """The ranker's state after ``history``."""
         state: Rows = self.ranker.start(1)
-        for click in self.catalogue.index_any(list(history)):
+        for click in self.catalogue.index_any(list(history)).to(self.device):
             state = self.ranker.advance(state, click[None])
         return state
 
 
-def load_policy(directory: Path | str) -> TrainedPolicy:
-    """The policy of a run directory. Raises UserError when it is not a whole run of this version."""
-    path = Path(directory)
-    return TrainedPolicy(load_run(path), path.resolve().name)
+def load_policy(directory: Path | str, device: str = "cpu") -> TrainedPolicy:
+    """The policy of a run directory, on a ``device`` of `irecgan.devices.DEVICES`.
+
+    Raises UserError when it is not a whole run of this version, or there is no such device.
+    """
+    path, found = Path(directory), find_device(device)
+    return TrainedPolicy(load_run(path), path.resolve().name, found)
