@@ -1,5 +1,7 @@
 """Where the arithmetic is done."""
 
+import os
+
 import torch
 
 from irecgan.errors import UserError
@@ -21,4 +23,5 @@ def find_device(name: str) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise UserError(f"--device {name}: found no CUDA device (torch {torch.__version__}); expected cpu or auto")
-    return torch.device("cuda", torch.cuda.current_device())
+    local = int(os.environ.get("LOCAL_RANK", "-1"))  # of a launch by torchrun: each process takes a GPU of its own
+    return torch.device("cuda", local if 0 <= local < torch.cuda.device_count() else torch.cuda.current_device())
