@@ -76,6 +76,11 @@ class TrainingConfig(BaseModel):
     completions: Positive = 5  # N of Eq. (6)
     discriminator_sessions: Positive = 1000  # generated for D in each round; never more than are logged
 
+    distillation_epochs: Positive = 15  # at most, each with fresh sessions
+    distillation_sessions: Positive = 2_000  # in an epoch
+    distillation_held_out: Positive = 500  # sessions of the planner by which the agent is stopped
+    planner_share: Annotated[float, Field(ge=0, le=1)] = 0.5  # of them played by the planner, the others by the agent
+
     slate_size: Positive | None = None  # items the agent shows; the log's median when not given
     max_length: Positive | None = (
         None  # clicks after which a generated session is cut; one more than the log's longest has

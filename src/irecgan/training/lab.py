@@ -24,7 +24,7 @@ from irecgan.training.data import TrainingData
 from irecgan.training.distributed import ALONE, Processes
 from irecgan.training.journal import Journal
 from irecgan.training.learner import Learner, Loss
-from irecgan.training.likelihood import Sampled
+from irecgan.training.likelihood import Likelihood, Sampled, exact
 from irecgan.training.losses import AgentLoss, policy_gradient, user_loss
 from irecgan.training.negatives import Proposal
 from irecgan.worlds.learned import LearnedWorld
@@ -59,8 +59,11 @@ class Lab:
         """What U or A learns by; ``generator`` is for negatives."""
         if name == "user" or self.proposal is None:
             return self.losses[name]
-        likelihood = Sampled(self.proposal, generator)
-        return partial(self.agent_loss, self.agent, config=self.config, likelihood=likelihood)
+        return partial(self.agent_loss, self.agent, config=self.config, likelihood=self.likelihood(generator))
+
+    def likelihood(self, generator: torch.Generator) -> Likelihood:
+        """By which the agent learns; ``generator`` is for negatives."""
+        return exact(self.config) if self.proposal is None else Sampled(self.proposal, generator)
 
     @property
     def slate_size(self) -> int:

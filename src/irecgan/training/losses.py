@@ -112,6 +112,14 @@ def whole_slate(
     return policy_gradient_loss(log_slate, value[batch.real], len(batch))
 
 
+def slate_imitation(
+    agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood | None = None
+) -> Tensor:
+    """Minus the log-likelihood of the slates at all steps, whatever they earned: a planner's slates are distilled."""
+    log_slate = _log_slate(agent, batch, config, likelihood or exact(config))
+    return policy_gradient_loss(log_slate, torch.ones_like(log_slate), len(batch))
+
+
 @torch.no_grad()
 def weight_metrics(agent: Agent, sessions: Sessions, config: TrainingConfig) -> dict[str, float]:
     """The effective share of the clicks in ``sessions`` under PGIS's weights, and the share that is capped."""
