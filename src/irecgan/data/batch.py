@@ -55,9 +55,13 @@ class SessionBatch:
         return self.slate.shape[0]
 
     def to(self, device: torch.device | str) -> "SessionBatch":
-        """The same batch on another device."""
-        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.type is Tensor}
-        return replace(self, **tensors, touched=None if self.touched is None else self.touched.to(device))
+        """The same batch on another device; to a GPU without waiting for it."""
+        target = torch.device(device)
+        if target == self.slate.device:
+            return self
+        moved = {f.name: _moved(getattr(self, f.name), target) for f in fields(self) if f.type is Tensor}
+        touched = None if self.touched is None else _moved(self.touched, target)
+        return replace(self, catalogue_size=self.catalogue_size, touched=touched, **moved)
 
 
 class SessionSource(Protocol):
@@ -275,6 +279,12 @@ def ranges(start: Tensor, counts: Tensor) -> Tensor:
     """The concatenation of ``start[i] .. start[i] + counts[i]``."""
     ends = counts.cumsum(0)
     return torch.arange(int(counts.sum())) + (start - (ends - counts)).repeat_interleave(counts)
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _runs(starts: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,9 @@
 """The processes that train together: their group as it is found, whoever launched them."""
 
+import gc
 import hashlib
 import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -174,7 +176,11 @@ def process_group(device: torch.device) -> Iterator[Processes]:
         try:
             with _losses_told():
                 yield Processes.found(device)
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
+            gc.collect()  # what still held the group would end after it, and abort the process
             dist.destroy_process_group()
     else:
         with _losses_told():
