@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--recipe", required=True, metavar="|".join(RECIPES), help=recipes)
     add("--out", type=Path, required=True, metavar="RUN", help="the run directory to make")
     add("--validation", type=Path, metavar="LOG", help="sessions to stop by (default: a tenth of LOG)")
+    add("--items", type=Path, metavar="FILE", help="columns of items, for item_features (default: beside LOG)")
     add("--seed", type=int, default=0, metavar="S", help="of all that is random (default: 0)")
     add("--preset", default="paper", metavar="|".join(PRESETS), help="settings to start from (default: paper)")
     add(
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> Output:
         out=args.out,
         recipe=args.recipe,
         validation=validation,
+        items=args.items,
         seed=args.seed,
         settings=config,
         resume=args.resume,

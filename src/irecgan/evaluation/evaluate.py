@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
+from irecgan.data.features import Code
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
@@ -148,15 +149,15 @@ def _log(log: SessionLog | Path | str) -> SessionLog:
 def _offline(
     policies: dict[str, TrainedPolicy], log: SessionLog, baselines: bool, min_candidates: int, streams: Streams
 ) -> OfflineEvaluation:
-    groups: list[tuple[Catalogue, dict[str, Scorer]]] = [
-        (p.catalogue, {n: p.score_slates}) for n, p in policies.items()
+    groups: list[tuple[Catalogue, Code | None, dict[str, Scorer]]] = [
+        (p.catalogue, p.context, {n: p.score_slates}) for n, p in policies.items()
     ]
     if baselines:
         first = next(iter(policies.values()))
-        groups.append((first.catalogue, _baselines(first).scorers(streams.torch("random"))))
+        groups.append((first.catalogue, None, _baselines(first).scorers(streams.torch("random"))))
     results = {}
-    for catalogue, scorers in tqdm(groups, desc="rerank", disable=None, leave=False):
-        sessions = encode(log, catalogue)
+    for catalogue, context, scorers in tqdm(groups, desc="rerank", disable=None, leave=False):
+        sessions = encode(log, catalogue, context=context)
         for name, scorer in scorers.items():
             results[name] = rerank(
                 scorer,

@@ -54,7 +54,7 @@ class Manifest(_Record):
     format: int
     irecgan: str  # the version that wrote it
     origin: Origin
-    deploys: Literal["user", "agent"]
+    deploys: Literal["user", "agent", "latent"]
     size: Size
     stop: Stop
     reward_law: RewardLaw

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from irecgan.data.fitting import parse_wanted
 from irecgan.errors import UserError
 from irecgan.models.outputs import Output
 from irecgan.models.recurrent import Cell, Size
@@ -43,6 +44,11 @@ class TrainingConfig(BaseModel):
     softmax: Literal["full", "sampled"] = "full"  # that the agent learns by; held-out losses are always of the full one
     negatives: Positive = 1000  # items drawn for each batch, with softmax=sampled
     sparse: bool = False  # with softmax=sampled: of tables with a row for each item, Adam moves the rows a batch read
+
+    item_features: str | None = None  # columns of items.parquet that models read: price,brand:category,tags:list or all
+    context_features: str | None = None  # columns of the log that models read: device,hour or all
+    missing_features: Literal["own", "average"] = "own"  # a value that is not there: a feature of its own, or none
+    id_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # with item_features: share of ids that a batch does not see
 
     gamma: Annotated[float, Field(ge=0, le=1)] = 0.9
     lambda_r: Weight = 3.0
@@ -102,6 +108,13 @@ class TrainingConfig(BaseModel):
     def _needs_all_scores(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value == "ordered" and info.data.get("softmax") == "sampled":
             raise ValueError("expected softmax=full with it: an ordered slate is drawn from all items")
+        return value
+
+    @field_validator("item_features", "context_features")
+    @classmethod
+    def _names_columns(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            parse_wanted(value, str(info.field_name))
         return value
 
     def size(self, items: int) -> Size:

@@ -8,10 +8,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, bucketed, offsets
+from irecgan.data.batch import SessionBatch, Sessions, bucketed
+from irecgan.data.ragged import offsets
 from irecgan.models.agent import Agent, Head
+from irecgan.models.content import hide_ids
 from irecgan.models.discriminator import Discriminator
-from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
+from irecgan.models.latent import LatentUserModel
+from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network
 from irecgan.models.outputs import learn_by_rows
 from irecgan.models.recurrent import initialise
 from irecgan.models.user import RecurrentUserModel
@@ -23,7 +26,7 @@ from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.distributed import ALONE, Processes
 from irecgan.training.journal import Journal
-from irecgan.training.learner import Learner, Loss
+from irecgan.training.learner import Fitted, Learner, Loss
 from irecgan.training.likelihood import Likelihood, Sampled, exact
 from irecgan.training.losses import AgentLoss, policy_gradient, user_loss
 from irecgan.training.negatives import Proposal
@@ -43,7 +46,9 @@ class Lab:
     user: RecurrentUserModel
     agent: Agent
     discriminator: Discriminator
-    learners: Mapping[ModelName, Learner]
+    latent: LatentUserModel
+    learners: Mapping[ModelName, Learner]  # of the models that learn by gradients
+    fitted: Mapping[ModelName, Fitted]  # those that learn otherwise
     losses: Mapping[ModelName, Loss]  # of U and A, as functions of a batch; D's takes two batches
     judges: Mapping[ModelName, Loss]  # by which U and A are judged on held-out sessions, whatever they learn by
     journal: Journal  # of the unit under way
@@ -55,11 +60,19 @@ class Lab:
         """A model by its name."""
         return cast(Network, getattr(self, name))
 
+    @property
+    def states(self) -> Mapping[ModelName, Learner | Fitted]:
+        """All that learns, with what a checkpoint keeps of it."""
+        return {**self.learners, **self.fitted}
+
     def loss(self, name: ModelName, generator: torch.Generator) -> Loss:
-        """What U or A learns by; ``generator`` is for negatives."""
-        if name == "user" or self.proposal is None:
-            return self.losses[name]
-        return partial(self.agent_loss, self.agent, config=self.config, likelihood=self.likelihood(generator))
+        """What U or A learns by; ``generator`` is for negatives and for ids that are dropped."""
+        loss = self.losses[name]
+        if name != "user" and self.proposal is not None:
+            loss = partial(self.agent_loss, self.agent, config=self.config, likelihood=self.likelihood(generator))
+        if self.data.inputs.items is not None and self.config.id_dropout:
+            return _DroppedIds(loss, self.model(name), self.data.items, self.config.id_dropout, generator)
+        return loss
 
     def likelihood(self, generator: torch.Generator) -> Likelihood:
         """By which the agent learns; ``generator`` is for negatives."""
@@ -182,7 +195,7 @@ def make_lab(
     drawn = {name: _drawn(name, data, config, streams, heads, blank=name not in teaches) for name in NETWORKS}
     models = {name: model.to(processes.device) if name in teaches else model for name, model in drawn.items()}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
-    learners = {name: _learner(name, models[name], config, processes) for name in teaches}
+    learners = {name: _learner(name, models[name], config, processes) for name in teaches if name not in FITTED}
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
         "agent": partial(agent_loss, agent, config=config),
@@ -194,7 +207,9 @@ def make_lab(
         user=user,
         agent=agent,
         discriminator=cast(Discriminator, models["discriminator"]),
+        latent=cast(LatentUserModel, models["latent"]),
         learners=learners,
+        fitted={name: Fitted(models[name]) for name in teaches if name in FITTED},
         losses=losses,
         judges={"user": losses["user"], "agent": partial(judge, agent, config=config)},
         journal=Journal(config.checkpoint_minutes, processes),
@@ -214,10 +229,34 @@ def _drawn(
     blank: bool,
 ) -> Network:
     device = "meta" if blank else "cpu"
-    network = blank_network(name, config.size(data.items), config.stop, data.reward_law, heads, device=device)
+    size = config.size(data.items)
+    network = blank_network(name, size, config.stop, data.reward_law, heads, inputs=data.inputs, device=device)
     if not blank:
         initialise(network, streams.torch("initialise", name))
     return network
+
+
+@dataclass(frozen=True)
+class _DroppedIds:
+    """A loss of batches for which a share of the items is known by its columns alone, as an item never shown is.
+
+    Volkovs, Yu and Poutanen (2017, "DropoutNet: Addressing cold start in recommender systems").
+    """
+
+    loss: Loss
+    network: Network
+    items: int  # n
+    share: float
+    generator: torch.Generator
+
+    def __call__(self, batch: SessionBatch) -> Tensor:
+        """The loss, with ids drawn anew."""
+        kept = (torch.rand(self.items + 1, generator=self.generator) >= self.share).float()
+        hide_ids(self.network, kept.to(batch.slate.device))
+        try:
+            return self.loss(batch)
+        finally:
+            hide_ids(self.network, None)
 
 
 def _learner(name: ModelName, model: Network, config: TrainingConfig, processes: Processes) -> Learner:

@@ -120,6 +120,21 @@ def _coalesce(model: nn.Module) -> None:
             parameter.grad = parameter.grad.coalesce()
 
 
+class Fitted:
+    """One model that learns otherwise than by gradients, as far as a checkpoint is concerned."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def state(self) -> dict[str, Tensor]:
+        """What the model is made of, as named tensors."""
+        return {f"model.{k}": v for k, v in self.model.state_dict().items()}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `state` gave."""
+        self.model.load_state_dict(below(tensors, "model."))
+
+
 @torch.no_grad()
 def mean_loss(loss: Loss, sessions: Sessions, batch_size: int = 256, processes: Processes = ALONE) -> float:
     """The mean loss per session, without learning; every process takes some of the batches."""

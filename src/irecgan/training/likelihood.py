@@ -34,7 +34,8 @@ def plain(scores: ItemScores, click: Tensor) -> Tensor:
 def blockwise(scores: ItemScores, click: Tensor) -> Tensor:
     """The same, block by block, at the states alone that have a click; 0 at the others."""
     known = click < scores.items
-    found = log_probability(scores.query[known], scores.table, scores.bias, scores.items, click[known])
+    query, table, bias = scores.where(known).factors()
+    found = log_probability(query, table, bias, scores.items, click[known])
     return torch.zeros_like(click, dtype=found.dtype).masked_scatter(known, found)
 
 

@@ -6,7 +6,8 @@ from typing import Protocol
 
 import torch
 
-from irecgan.data.batch import Sessions, SessionSource, offsets
+from irecgan.data.batch import Sessions, SessionSource
+from irecgan.data.ragged import offsets
 from irecgan.models.agent import Agent
 from irecgan.models.networks import ModelName
 from irecgan.training.calibration import calibrate_stop
