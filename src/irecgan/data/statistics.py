@@ -32,7 +32,15 @@ class ItemCounts:
 
     def with_unknown(self) -> "ItemCounts":
         """The same with counts of 0 for the index n. (n + 1,) each"""
-        return ItemCounts(*(torch.nn.functional.pad(getattr(self, field.name), (0, 1)) for field in fields(self)))
+        return self.with_new_items(1)
+
+    def with_new_items(self, new: int) -> "ItemCounts":
+        """The same for a catalogue of ``new`` items more, which the log never showed."""
+        return ItemCounts(*(torch.nn.functional.pad(getattr(self, field.name), (0, new)) for field in fields(self)))
+
+    def to(self, device: torch.device) -> "ItemCounts":
+        """The same on another device."""
+        return ItemCounts(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def _counted(items: Tensor, n: int) -> Tensor:

@@ -1,6 +1,6 @@
-"""Terms of U's click softmax for what a user sees and remembers of a list: a conditional logit beside the recurrent score.
+"""Terms of U's click softmax for what a user sees and remembers of a list.
 
-The score of an item is the recurrent one plus a weight for each feature (McFadden, 1974, "Conditional logit analysis
+A conditional logit: the score of an item is the recurrent one plus a weight for each feature (McFadden, 1974, "Conditional logit analysis
 of qualitative choice behavior"). What is the same for all items of a list cancels out.
 """
 
@@ -43,20 +43,24 @@ class Feature:
         return max(1, len(self.levels))
 
 
+def _places(view: View) -> Tensor:
+    """0 .. K - 1. (K,)"""
+    return torch.arange(view.last.shape[1], device=view.last.device)
+
+
 def _rank(view: View) -> Tensor:
-    rank = torch.arange(view.last.shape[1]).clamp(max=RANKS - 1)
+    rank = _places(view).clamp(max=RANKS - 1)
     return torch.where(view.ranked[:, None], rank, RANKS)
 
 
 def _touched(view: View) -> Tensor:
-    return torch.arange(view.last.shape[1]) == view.touched[:, None]
+    return _places(view) == view.touched[:, None]
 
 
 def _behind(view: View, *, same: bool) -> Tensor:
     """Where an item stands behind the one touched last, as a place in _STEPS."""
-    behind = torch.arange(view.last.shape[1]) - view.touched[:, None]
-    edges = torch.tensor([least for least, _ in _STEPS[1:]])
-    place = torch.bucketize(behind, edges, right=True)
+    behind = _places(view) - view.touched[:, None]
+    place = torch.stack([behind >= least for least, _ in _STEPS[1:]]).sum(0)
     applies = (view.touched != NOTHING) & view.ranked & (view.same == same)
     return torch.where(applies[:, None] & (behind != 0), place, len(_STEPS))
 
@@ -108,9 +112,11 @@ class Terms(nn.Module):
 
     @property
     def statistics(self) -> Statistics:
-        """Of the log that is learned from."""
+        """Of the log that is learned from, where the weights are."""
         if self._statistics is None:
             raise RuntimeError("terms have no statistics of a log; expected Terms.attach first")
+        if self._statistics.device != self.weight.device:
+            self._statistics = self._statistics.to(self.weight.device)
         return self._statistics
 
     def attach(self, statistics: Statistics) -> None:
@@ -124,13 +130,10 @@ class Terms(nn.Module):
 
     def forward(self, view: View) -> Tensor:
         """What the terms add to the scores of the items of ``view``. (M, K)"""
-        total = torch.zeros(view.last.shape, dtype=self.weight.dtype)
+        total = torch.zeros(view.last.shape, device=self.weight.device)
         for feature in self.features:
             weight, value = self.weight[self.places[feature.name]], feature.of(view)
-            if feature.levels:
-                total = total + nn.functional.pad(weight, (0, 1))[value]
-            else:
-                total = total + weight * value
+            total = total + (nn.functional.pad(weight, (0, 1))[value] if feature.levels else weight * value)
         return total
 
     def design(self, view: View) -> Tensor:

@@ -1,6 +1,5 @@
 """The user model U, and the interface behind which other user models can take its place."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -8,11 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch
-from irecgan.models.outputs import ItemScores, take_rows
-from irecgan.models.recurrent import ClickEncoder, RecurrentState, Size
+from irecgan.data.sparse import PaddedRows
+from irecgan.models.batch_view import BatchView
+from irecgan.models.content import Inputs
+from irecgan.models.memory import Memory, StepView, UserState
+from irecgan.models.outputs import ContentScores, ItemScores, take_rows
+from irecgan.models.recurrent import ClickEncoder, Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.terms import Terms
-from irecgan.models.views import BatchView, Memory, StepView
 from irecgan.rows import State
 
 Stop = Literal["history", "slate"]
@@ -62,38 +64,17 @@ class UserPrediction:
 
 
 @dataclass(frozen=True)
-class UserState:
-    """What U knows of B sessions."""
-
-    recurrent: RecurrentState
-    memory: Memory | None  # for terms of the click scores; None without them
-
-    @property
-    def top(self) -> Tensor:
-        """The state that output layers read. (B, H)"""
-        return self.recurrent.top
-
-    def __len__(self) -> int:
-        return len(self.recurrent)
-
-    def take(self, rows: Tensor) -> "UserState":
-        """A copy that holds the sessions ``rows`` (R,)."""
-        return UserState(self.recurrent.take(rows), None if self.memory is None else self.memory.take(rows))
-
-    def join(self, others: Sequence["UserState"]) -> "UserState":
-        """The sessions of this state and then those of ``others``."""
-        recurrent = self.recurrent.join([other.recurrent for other in others])
-        if self.memory is None:
-            return UserState(recurrent, None)
-        return UserState(recurrent, self.memory.join([o.memory for o in others if o.memory is not None]))
-
-
-@dataclass(frozen=True)
 class Learning:
     """What differs while U learns."""
 
     dropout: float  # share of the numbers of s_t that click scores do not see, anew at every call
-    generator: torch.Generator
+    generator: torch.Generator  # on the CPU; one number is drawn a call, whatever falls to this process of a batch
+
+    def dropped(self, states: Tensor) -> Tensor:
+        """``states`` (M, H) without a share of their numbers, the others larger instead."""
+        seed = int(torch.randint(1 << 62, (), generator=self.generator))
+        kept = torch.rand(states.shape, generator=torch.Generator().manual_seed(seed)) >= self.dropout
+        return states * kept.to(states) / (1 - self.dropout)
 
 
 class RecurrentUserModel(nn.Module):
@@ -105,9 +86,15 @@ class RecurrentUserModel(nn.Module):
     still teaches when sessions end. With ``"slate"`` c_end competes as one more item of the slate.
     """
 
-    def __init__(self, size: Size, stop: Stop = "history", reward_law: RewardLaw | None = None) -> None:
+    def __init__(
+        self,
+        size: Size,
+        stop: Stop = "history",
+        reward_law: RewardLaw | None = None,
+        inputs: Inputs | None = None,
+    ) -> None:
         super().__init__()
-        self.encoder = ClickEncoder(size)
+        self.encoder = ClickEncoder(size, inputs)
         self.click = nn.Linear(size.units, size.embedding)
         self.reward = nn.Linear(size.units, size.embedding)
         self.stop = nn.Linear(size.units, 1)
@@ -126,7 +113,7 @@ class RecurrentUserModel(nn.Module):
             ranked: whether terms read the order of logged slates.
 
         """
-        states = self.encoder(batch.click)[batch.real]  # (M, H)
+        states = self.encoder(batch.click, batch.context)[batch.real]  # (M, H)
         clicked = self._embedded(batch.click[batch.real])  # (M, E)
         scores = self._slate_scores(batch, states, learning, ranked=ranked)
         stop = self.stop(states).squeeze(-1)
@@ -136,14 +123,14 @@ class RecurrentUserModel(nn.Module):
             reward=(self.reward(states) * clicked).sum(-1),
         )
 
-    def start(self, sessions: int) -> UserState:
-        """The state s_0 of ``sessions`` sessions."""
-        memory = None if self.terms is None else Memory.start(sessions, self.catalogue_size)
-        return UserState(self.encoder.start(sessions), memory)
+    def start(self, sessions: int, context: PaddedRows | None = None) -> UserState:
+        """The state s_0 of ``sessions`` sessions, whose first step has ``context`` (B, W)."""
+        memory = None if self.terms is None else Memory.start(sessions, self.catalogue_size, self.terms.weight.device)
+        return UserState(self.encoder.start(sessions, context), memory)
 
     def outcome(self, state: UserState, slate: Tensor, *, ranked: bool = False) -> Outcome:
-        """What may happen to ``slate`` (B, K). ``ranked``: it is in the order of the log's ranker, and terms read that."""
-        embedded = self.encoder.embedding(slate)  # (B, K, E)
+        """What may happen to ``slate`` (B, K). ``ranked``: it is in the log's ranker's order, and terms read that."""
+        embedded = self.encoder.embedded(slate)  # (B, K, E)
         scores = self._with_terms(self._dot(state.top, embedded), state, slate, ranked=ranked)
         log_p = outcome_log_probabilities(
             scores, self.stop(state.top).squeeze(-1), torch.ones_like(slate, dtype=torch.bool), self.stop_kind
@@ -155,20 +142,29 @@ class RecurrentUserModel(nn.Module):
         """Rewards drawn around their ``mean`` (B,)."""
         return self.reward_law.sample(mean, generator)
 
-    def advance(self, state: UserState, slate: Tensor, click: Tensor, reward: Tensor | None = None) -> UserState:
-        """The state after ``click`` (B,) with ``reward`` (B,), if that is known, in ``slate`` (B, K).
+    def advance(
+        self,
+        state: UserState,
+        slate: Tensor,
+        click: Tensor,
+        context: PaddedRows | None = None,
+        *,
+        reward: Tensor | None = None,
+    ) -> UserState:
+        """The state after ``click`` (B,) in ``slate`` (B, K), with ``reward`` (B,) where that is known.
 
-        Items not clicked leave no trace in s_t (assumption 2 of the paper); terms remember that they were shown.
+        The step that follows has ``context`` (B, W). Items not clicked leave no trace in s_t (assumption 2 of the
+        paper); terms remember that they were shown.
         """
         memory = None if state.memory is None else state.memory.after(slate, click, reward)
-        return UserState(self.encoder.advance(state.recurrent, click), memory)
+        return UserState(self.encoder.advance(state.recurrent, click, context), memory)
 
     def scores(self, state: UserState) -> Tensor:
         """Click scores V^c of all items, by which U ranks the catalogue. (B, n)"""
         scores = self._item_scores(state.top).all()
         if self.terms is None:
             return scores
-        items = torch.arange(self.catalogue_size).expand(len(state), -1)
+        items = torch.arange(self.catalogue_size, device=scores.device).expand(len(state), -1)
         return self._with_terms(scores, state, items, ranked=False)
 
     def scores_of(self, state: UserState, items: Tensor, *, ranked: bool = False) -> Tensor:
@@ -187,7 +183,8 @@ class RecurrentUserModel(nn.Module):
 
         ``ranked``: whether terms read the order of logged slates.
         """
-        return self._slate_scores(batch, self.encoder(batch.click)[batch.real], None, ranked=ranked)
+        states = self.encoder(batch.click, batch.context)[batch.real]  # (M, H)
+        return self._slate_scores(batch, states, None, ranked=ranked)
 
     def view(self, batch: SessionBatch, *, ranked: bool, own: bool) -> BatchView:
         """What terms read at the M real steps of ``batch``, see `BatchView`. Only of a model with terms."""
@@ -197,8 +194,7 @@ class RecurrentUserModel(nn.Module):
     def _slate_scores(self, batch: SessionBatch, states: Tensor, learning: Learning | None, *, ranked: bool) -> Tensor:
         """V^c at ``states`` (M, H) of the items shown. (M, K)"""
         if learning is not None and learning.dropout:
-            kept = torch.full_like(states, 1 - learning.dropout)
-            states = states * torch.bernoulli(kept, generator=learning.generator) / kept
+            states = learning.dropped(states)
         scores = self._dot(states, self._embedded(batch.slate[batch.real]))
         if self.terms is None:
             return scores
@@ -219,12 +215,16 @@ class RecurrentUserModel(nn.Module):
         return _dot(self.click(states), embedded)
 
     def _item_scores(self, states: Tensor) -> ItemScores:
-        query = self.click(states) if self.taste == "recurrent" else states.new_zeros(len(states), self.click.out_features)
-        return ItemScores(query, self.encoder.embedding.weight, None, self.catalogue_size)
+        query, content = self.click(states), self.encoder.content
+        if self.taste == "none":
+            query = torch.zeros_like(query)
+        scores = None if content is None else ContentScores(query, content, self.catalogue_size)
+        return ItemScores(query, self.encoder.embedding.weight, None, self.catalogue_size, content=scores)
 
     def _embedded(self, items: Tensor) -> Tensor:
         """Embeddings of ``items``, any shape. (..., E)"""
-        return take_rows(self.encoder.embedding.weight, items, by_rows=self.encoder.embedding.sparse)
+        ids = take_rows(self.encoder.embedding.weight, items, by_rows=self.encoder.embedding.sparse)
+        return self.encoder.with_content(ids, items)
 
 
 def outcome_log_probabilities(scores: Tensor, stop: Tensor, shown: Tensor, kind: Stop) -> Tensor:

@@ -1,13 +1,14 @@
 """The item-to-item baseline: what was clicked in the same sessions as the clicks so far."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from irecgan.data.batch import SessionBatch, Sessions, offsets, ranges
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.data.ragged import offsets, ranges
 from irecgan.policies.oracle import Begun
 from irecgan.policies.popularity import Popularity
 
@@ -32,23 +33,31 @@ class Neighbours:
         """The number of items n."""
         return len(self.start) - 2
 
+    def with_new_items(self, new: int) -> "Neighbours":
+        """The same for a catalogue of ``new`` items more, which are related to nothing."""
+        return replace(self, start=nn.functional.pad(self.start, (0, new), value=int(self.start[-1])))
+
     def rows(self, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The neighbours of ``items`` (B,): place in ``items``, neighbour and weight of each. Three of (E',)"""
         counts = self.start.diff()[items]
         entry = ranges(self.start[items], counts)
         return torch.arange(len(items)).repeat_interleave(counts), self.item[entry], self.weight[entry]
 
+    def to(self, device: torch.device) -> "Neighbours":
+        """The same on another device."""
+        return Neighbours(self.start.to(device), self.item.to(device), self.weight.to(device))
+
     def between(self, items: Tensor, others: Tensor) -> Tensor:
         """How ``others`` are related to ``items``: 0 if they are no neighbours. Any shapes that fit together."""
         if not len(self.item):
-            return torch.zeros(torch.broadcast_shapes(items.shape, others.shape))
+            return torch.zeros(torch.broadcast_shapes(items.shape, others.shape), device=items.device)
         wanted = items * (self.catalogue_size + 1) + others
         entry = torch.searchsorted(self._keys, wanted).clamp(max=len(self._keys) - 1)
         return torch.where(self._keys[entry] == wanted, self.weight[entry], 0.0)
 
     @cached_property
     def _keys(self) -> Tensor:
-        row = torch.arange(len(self.start) - 1).repeat_interleave(self.start.diff())
+        row = torch.arange(len(self.start) - 1, device=self.start.device).repeat_interleave(self.start.diff())
         return row * (self.catalogue_size + 1) + self.item  # (E,) rising
 
 

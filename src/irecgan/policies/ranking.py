@@ -5,7 +5,9 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from irecgan.models.user import RecurrentUserModel, UserState
+from irecgan.data.sparse import PaddedRows
+from irecgan.models.memory import UserState
+from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.drawing import drawn_slate, noisy, noisy_slate
 from irecgan.policies.interface import Ranker
 from irecgan.rows import State
@@ -64,36 +66,35 @@ def slate_log_probability(scores: Tensor, slate: Tensor) -> Tensor:
 class UserRanker:
     """Ranks the catalogue by the click scores of a user model: the LSTM and LSTMD rows of the paper.
 
-    The order is made here: terms of the user model that read a logged order are off. A ranker hears of clicks
-    alone, so items were shown before if they were clicked.
+    The order is made here: terms of the user model that read a logged order are off, unless candidates are
+    ``ranked``: in the order of the ranker that made the log. A ranker hears of clicks alone, so items were shown
+    before if they were clicked.
     """
 
-    def __init__(self, user: RecurrentUserModel) -> None:
+    def __init__(self, user: RecurrentUserModel, *, ranked: bool = False) -> None:
         self.user = user
+        self.ranked = ranked
 
     @property
     def catalogue_size(self) -> int:
         """The number of items n."""
         return self.user.catalogue_size
 
-    def start(self, sessions: int) -> UserState:
-        """The state before the first slate."""
-        return self.user.start(sessions)
+    def start(self, sessions: int, context: PaddedRows | None = None) -> UserState:
+        """The state before the first slate, which has ``context`` (B, W)."""
+        return self.user.start(sessions, context)
 
     def scores(self, state: UserState) -> Tensor:
         """Click scores V^c of Eq. (1) for all items. (B, n)"""
         return self.user.scores(state)
 
-    def scores_of(self, state: UserState, items: Tensor, *, ranked: bool = False) -> Tensor:
-        """Click scores V^c of ``items`` (B, C) alone. (B, C)
+    def scores_of(self, state: UserState, items: Tensor) -> Tensor:
+        """Click scores V^c of ``items`` (B, C) alone. (B, C)"""
+        return self.user.scores_of(state, items, ranked=self.ranked)
 
-        ``ranked``: they are in the order of the log's ranker, and terms read that.
-        """
-        return self.user.scores_of(state, items, ranked=ranked)
-
-    def advance(self, state: UserState, click: Tensor) -> UserState:
-        """The state after ``click`` (B,)."""
-        return self.user.advance(state, click[:, None], click)
+    def advance(self, state: UserState, click: Tensor, context: PaddedRows | None = None) -> UserState:
+        """The state after ``click`` (B,); the slate that follows has ``context`` (B, W)."""
+        return self.user.advance(state, click[:, None], click, context)
 
 
 class RankingPolicy(Generic[State]):
@@ -119,7 +120,7 @@ class RankingPolicy(Generic[State]):
             return ordered(noisy(offered, generator) if self.sampled else offered, scene.candidates)
         if items < LARGE:
             return self._slates(self.ranker.scores(state), generator)
-        parts = torch.arange(len(state)).split(max(1, _CELLS // items))
+        parts = torch.arange(len(state), device=generator.device).split(max(1, _CELLS // items))
         return torch.cat([self._slates(self.ranker.scores(state.take(part)), generator) for part in parts])
 
     def advance(self, state: State, slate: Tensor, click: Tensor) -> State:  # noqa: ARG002

@@ -36,6 +36,8 @@ class Origin(_Record):
     seed: int
     settings: dict[str, Any]
     log: str  # digest of the encoded sessions
+    device: str = "cpu"  # of torch, on which it was trained
+    processes: int = 1  # that trained together
 
 
 class Decision(_Record):
@@ -52,7 +54,7 @@ class Manifest(_Record):
     format: int
     irecgan: str  # the version that wrote it
     origin: Origin
-    deploys: Literal["user", "agent"]
+    deploys: Literal["user", "agent", "latent"]
     size: Size
     stop: Stop
     reward_law: RewardLaw

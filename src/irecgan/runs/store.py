@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -14,12 +15,14 @@ import irecgan
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.statistics import ItemCounts
 from irecgan.errors import UserError
+from irecgan.models.content import Inputs
 from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import RecurrentUserModel, Stop
 from irecgan.models.views import Statistics
 from irecgan.policies.co_click import Neighbours
+from irecgan.runs.columns import read_columns, write_columns
 from irecgan.runs.items import ITEMS, read_counts, read_items, write_items
 from irecgan.runs.manifest import FORMAT, Decision, Manifest, Origin
 from irecgan.tensors import write_tensors
@@ -29,7 +32,7 @@ from irecgan.tensors import write_tensors
 class Run:
     """A finished training."""
 
-    deploys: Literal["user", "agent"]
+    deploys: Literal["user", "agent", "latent"]
     networks: Mapping[ModelName, Network]  # those that learned
     catalogue: Catalogue
     popularity: Tensor  # (2, n) float32, return-weighted click counts: at t = 0, and later
@@ -37,6 +40,8 @@ class Run:
     final_slates: bool  # whether every session of its log shows the slate at which its user left
     co_clicks: Neighbours | None = None  # items clicked in the same sessions; None in runs written without them
     counts: ItemCounts | None = None  # of items in its log; None in runs written without them
+    inputs: Inputs = field(default_factory=Inputs)  # the columns that the networks read
+    table: pl.DataFrame | None = None  # the columns of the items as they were told; None where none are read
 
 
 def save_run(
@@ -51,7 +56,7 @@ def save_run(
 ) -> None:
     """Write ``run`` into ``directory``, ``run.json`` last."""
     write_items(directory, run.catalogue, run.popularity, run.co_clicks, run.counts)
-    names = [ITEMS]
+    names = [ITEMS, *write_columns(directory, run.inputs, run.table)]
     for name, network in run.networks.items():
         names.append(f"{name}.safetensors")
         write_tensors(directory / names[-1], _served(network))
@@ -85,10 +90,11 @@ def load_run(directory: Path) -> Run:
     catalogue, popularity, co_clicks = read_items(directory)
     if len(catalogue) != manifest.size.items:
         raise UserError(f"{directory / ITEMS}: not the {manifest.size.items} items of this run")
+    inputs, table = read_columns(directory, catalogue, manifest.files)
     networks: dict[ModelName, Network] = {}
     for name in NETWORKS:
         if f"{name}.safetensors" in manifest.files:
-            networks[name] = _load_network(directory / f"{name}.safetensors", name, manifest)
+            networks[name] = _load_network(directory / f"{name}.safetensors", name, manifest, inputs)
     counts = read_counts(directory)
     _attach(networks, counts, co_clicks, directory)
     return Run(
@@ -100,6 +106,8 @@ def load_run(directory: Path) -> Run:
         final_slates=manifest.final_slates,
         co_clicks=co_clicks,
         counts=counts,
+        inputs=inputs,
+        table=table,
     )
 
 
@@ -111,7 +119,9 @@ def _attach(
     if not isinstance(user, RecurrentUserModel) or user.terms is None:
         return
     if counts is None or related is None:
-        raise UserError(f"{directory / ITEMS}: found no counts of shown and clicked items; the terms of its model need them")
+        raise UserError(
+            f"{directory / ITEMS}: found no counts of items, which its model reads; expected those of its log"
+        )
     user.terms.attach(Statistics(counts.with_unknown(), related))
 
 
@@ -120,8 +130,8 @@ def _served(network: Network) -> dict[str, Tensor]:
     return {key: value for key, value in network.state_dict().items() if not key.startswith("heads.")}
 
 
-def _load_network(path: Path, name: ModelName, manifest: Manifest) -> Network:
-    network = blank_network(name, manifest.size, manifest.stop, manifest.reward_law)
+def _load_network(path: Path, name: ModelName, manifest: Manifest, inputs: Inputs) -> Network:
+    network = blank_network(name, manifest.size, manifest.stop, manifest.reward_law, inputs=inputs)
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:

@@ -1,24 +1,34 @@
 """A trained policy: what a user asks for slates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
+from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
+from irecgan.models.latent import LatentUserModel
+from irecgan.models.networks import Network
 from irecgan.models.terms import Terms
-from irecgan.models.user import RecurrentUserModel, UserState
+from irecgan.models.user import RecurrentUserModel
+from irecgan.policies.context import ContextRanker, InContext
+from irecgan.policies.elsewhere import Elsewhere
 from irecgan.policies.interface import Policy, Ranker
+from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
 from irecgan.rows import Rows
 from irecgan.runs.store import Run, load_run
+
+Value = str | float | Sequence[str]
+Context = Mapping[str, Value]
+"""Values of context columns: text, numbers or, for lists, several texts."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +49,13 @@ class TrainedPolicy:
         final_slates: whether its log shows the slates at which users left.
         popularity: (2, n) return-weighted click counts in its log, at t = 0 and later.
         co_clicks: items clicked in the same sessions of its log; None in runs written without them.
+        device: where it computes.
+        context: how the context columns that it reads are coded; None where it reads none.
         ranker: scores the catalogue, by item index.
 
     """
 
-    def __init__(self, run: Run, name: str) -> None:
+    def __init__(self, run: Run, name: str, device: torch.device | str = "cpu") -> None:
         self.name = name
         self.catalogue: Catalogue = run.catalogue
         self.slate_size = run.slate_size
@@ -53,10 +65,9 @@ class TrainedPolicy:
         network = run.networks.get(run.deploys)
         if network is None:
             raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
-        if not isinstance(network, Agent | RecurrentUserModel):
-            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
-        self._network = network
-        self.ranker: Ranker[Any] = network if isinstance(network, Agent) else UserRanker(network)
+        self.device = torch.device(device)
+        self._scorer, self.ranker, self._reader = _ranking(network.to(self.device), name)
+        self.context = None if self._reader is None else run.inputs.context
 
     @property
     def reads_order(self) -> bool:
@@ -65,34 +76,43 @@ class TrainedPolicy:
 
     @property
     def _terms(self) -> Terms | None:
-        return self._network.terms if isinstance(self._network, RecurrentUserModel) else None
+        return self._scorer.terms if isinstance(self._scorer, RecurrentUserModel) else None
 
     @torch.no_grad()
-    def recommend(self, history: Sequence[ItemId] = (), k: int | None = None) -> Recommendation:
+    def recommend(
+        self, history: Sequence[ItemId] = (), k: int | None = None, context: Context | None = None
+    ) -> Recommendation:
         """The best ``k`` items after the clicks ``history`` (oldest first).
 
         An item of the history that is not in the catalogue counts as a click on an unknown item. Fewer
         than ``k`` items come back when the catalogue is smaller. Equal scores: in catalogue order.
-        Raises UserError when ``k`` is below 1.
+        ``context``: values of context columns, at all steps of the session; those not given are missing.
+        Raises UserError when ``k`` is below 1, or the run reads no such column.
         """
         k = self.slate_size if k is None else k
         if k < 1:
             raise UserError(f"k: found {k}, expected at least 1")
-        scores: Tensor = self.ranker.scores(self._state(history))[0]
+        ranker = self._within(context)
+        scores: Tensor = ranker.scores(self._state(ranker, history))[0].cpu()
         probability = scores.softmax(0)
         best = first_of_ranking(scores, min(k, len(scores)))  # by score: probabilities far below the first are all 0
         return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
 
     @torch.no_grad()
     def rerank(
-        self, history: Sequence[ItemId], candidates: Sequence[ItemId], *, ranked: bool = True
+        self,
+        history: Sequence[ItemId],
+        candidates: Sequence[ItemId],
+        context: Context | None = None,
+        *,
+        ranked: bool = True,
     ) -> Recommendation:
         """All ``candidates``, best first, with chances among the candidates.
 
         Candidates that are not in the catalogue come last, in the order given, with probability 0; a policy with
         terms scores them by what it knows of the list. ``ranked``: the candidates are in the order of the ranker
-        that made the log, which terms may read. Equal scores: in the order given. Raises UserError for no
-        candidate or one given twice.
+        that made the log, which terms may read. Equal scores: in the order given. ``context``: as in `recommend`.
+        Raises UserError for no candidate or one given twice, or where the run reads no such column.
         """
         ids = list(candidates)
         if not ids:
@@ -101,14 +121,11 @@ class TrainedPolicy:
             twice = next(item for i, item in enumerate(ids) if str(item) in map(str, ids[:i]))
             raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
         index = self.catalogue.index_any(ids)
-        known = index < len(self.catalogue)
-        if isinstance(self.ranker, UserRanker) and self._terms is not None:
-            known = torch.ones_like(known)
-            state = cast(UserState, self._state(history))
-            scores = self.ranker.scores_of(state, index[None], ranked=ranked)[0]
-        else:
-            scores = self.ranker.scores_of(self._state(history), index[None])[0].masked_fill(~known, -torch.inf)
-        probability = scores.softmax(0) if bool(known.any()) else torch.zeros(len(ids))
+        scored = (index < len(self.catalogue)) | (self._terms is not None)
+        ranker = self._within(context, ranked=ranked)
+        scores = ranker.scores_of(self._state(ranker, history), index[None].to(self.device))[0].cpu()
+        scores = scores.masked_fill(~scored, -torch.inf)
+        probability = scores.softmax(0) if bool(scored.any()) else torch.zeros(len(ids))
         order = scores.argsort(descending=True, stable=True)
         return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
 
@@ -120,12 +137,12 @@ class TrainedPolicy:
         ``ranked``: terms that read the shown order are on; without, scores are as if the policy made the order.
         """
         scored = batch.shown if self._terms is not None else batch.slate < len(self.catalogue)
-        network = self._network
-        if isinstance(network, RecurrentUserModel):
-            scores = network.score_slates(batch, ranked=ranked)
+        here, scorer = batch.to(self.device), self._scorer
+        if isinstance(scorer, RecurrentUserModel):
+            scores = scorer.score_slates(here, ranked=ranked)
         else:
-            scores = network.score_slates(batch)
-        return scores.masked_fill(~scored[batch.real], -torch.inf)
+            scores = scorer.score_slates(here)
+        return scores.to(scored.device).masked_fill(~scored[batch.real], -torch.inf)
 
     def in_world(
         self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None
@@ -143,18 +160,61 @@ class TrainedPolicy:
         size = self.slate_size if slate_size is None else slate_size
         if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
-        policy = RankingPolicy(ranker or self.ranker, size, sampled=sampled)
-        return Translated.from_catalogue(policy, self.catalogue, items)
+        chosen = ranker or self.ranker
+        if isinstance(chosen, LatentRanker):
+            return Translated.from_catalogue(LatentPolicy(chosen, size, sampled=sampled), self.catalogue, items)
+        here = chosen if ranker is not None or self.device.type == "cpu" else Elsewhere(chosen, self.device)
+        return Translated.from_catalogue(RankingPolicy(here, size, sampled=sampled), self.catalogue, items)
 
-    def _state(self, history: Sequence[ItemId]) -> Rows:
-        """The ranker's state after ``history``."""
-        state: Rows = self.ranker.start(1)
-        for click in self.catalogue.index_any(list(history)):
-            state = self.ranker.advance(state, click[None])
+    def _within(self, context: Context | None, *, ranked: bool = False) -> Ranker[Any]:
+        """The ranker where every step has ``context``; ``ranked``: and candidates are in the log's ranker's order."""
+        ranker, reader = self.ranker, self._reader
+        if ranked and isinstance(ranker, UserRanker):
+            ranker = reader = UserRanker(ranker.user, ranked=True)
+        if not context:
+            return ranker
+        if self.context is None or reader is None:
+            raise UserError(f"context: found {next(iter(context))!r}; {self.name} was trained without context columns")
+        values = {
+            key: value if isinstance(value, str) else " ".join(map(str, _listed(value)))
+            for key, value in context.items()
+        }
+        rows = self.context.encode_values(values, "context")
+        return InContext(reader, rows.padded(torch.tensor([0])).to(self.device))
+
+    def _state(self, ranker: Ranker[Any], history: Sequence[ItemId]) -> Rows:
+        """The state of ``ranker`` after ``history``."""
+        state: Rows = ranker.start(1)
+        for click in self.catalogue.index_any(list(history)).to(self.device):
+            state = ranker.advance(state, click[None])
         return state
 
 
-def load_policy(directory: Path | str) -> TrainedPolicy:
-    """The policy of a run directory. Raises UserError when it is not a whole run of this version."""
-    path = Path(directory)
-    return TrainedPolicy(load_run(path), path.resolve().name)
+def _ranking(
+    network: Network, name: str
+) -> tuple[Agent | RecurrentUserModel | LatentRanker, Ranker[Any], ContextRanker[Any] | None]:
+    """What scores logged slates, what ranks the catalogue, and the same where it may read context."""
+    match network:
+        case Agent():
+            return network, network, network
+        case RecurrentUserModel():
+            ranker = UserRanker(network)
+            return network, ranker, ranker
+        case LatentUserModel():
+            planned = LatentRanker(network)
+            return planned, planned, None
+        case _:
+            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
+
+
+def _listed(value: Value) -> Sequence[str | float]:
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def load_policy(directory: Path | str, device: str = "cpu") -> TrainedPolicy:
+    """The policy of a run directory, on a ``device`` of `irecgan.devices.DEVICES`.
+
+    Raises UserError when it is not a whole run of this version, or there is no such device.
+    """
+    path, found = Path(directory), find_device(device)
+    return TrainedPolicy(load_run(path), path.resolve().name, found)

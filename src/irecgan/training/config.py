@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from irecgan.data.fitting import parse_wanted
 from irecgan.errors import UserError
 from irecgan.models.outputs import Output
 from irecgan.models.recurrent import Cell, Size, Taste
@@ -15,8 +16,18 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Terms = Annotated[tuple[TermName, ...], BeforeValidator(lambda given: _listed(given))]
 
+
+def _listed(given: Any) -> Any:
+    """Names of terms as they are written in a setting."""
+    if given is None:
+        return ()
+    if not isinstance(given, str):
+        return given
+    return TERMS if given == "all" else [name.strip() for name in given.split(",") if name.strip()]
+
+
+Terms = Annotated[tuple[TermName, ...], BeforeValidator(_listed)]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -47,6 +58,11 @@ class TrainingConfig(BaseModel):
     softmax: Literal["full", "sampled"] = "full"  # that the agent learns by; held-out losses are always of the full one
     negatives: Positive = 1000  # items drawn for each batch, with softmax=sampled
     sparse: bool = False  # with softmax=sampled: of tables with a row for each item, Adam moves the rows a batch read
+
+    item_features: str | None = None  # columns of items.parquet that models read: price,brand:category,tags:list or all
+    context_features: str | None = None  # columns of the log that models read: device,hour or all
+    missing_features: Literal["own", "average"] = "own"  # a value that is not there: a feature of its own, or none
+    id_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # with item_features: share of ids that a batch does not see
 
     gamma: Annotated[float, Field(ge=0, le=1)] = 0.9
     lambda_r: Weight = 3.0
@@ -117,6 +133,13 @@ class TrainingConfig(BaseModel):
             raise ValueError("expected softmax=full with it: an ordered slate is drawn from all items")
         return value
 
+    @field_validator("item_features", "context_features")
+    @classmethod
+    def _names_columns(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            parse_wanted(value, str(info.field_name))
+        return value
+
     def size(self, items: int) -> Size:
         """The dimensions of networks over a catalogue of ``items``."""
         return Size(
@@ -161,12 +184,3 @@ class TrainingConfig(BaseModel):
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
             raise UserError(f"setting {key}: found {first['input']!r}: {first['msg']}") from None
-
-
-def _listed(given: Any) -> Any:
-    """Names as they are written in a setting."""
-    if given is None:
-        return ()
-    if not isinstance(given, str):
-        return given
-    return TERMS if given == "all" else [name.strip() for name in given.split(",") if name.strip()]

@@ -54,7 +54,7 @@ def weight_covariance(user: RecurrentUserModel, sessions: Sessions, batch_size: 
 def _batch_information(user: RecurrentUserModel, sessions: SessionSource, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The information (F, F) of the clicks in some sessions, and the score of each. (B, F)"""
     assert user.terms is not None
-    batch = sessions.batch(rows)
+    batch = sessions.batch(rows).to(user.terms.weight.device)
     real, view = batch.real, user.view(batch, ranked=True, own=True)
     recurrent = user.score_slates(batch) - user.terms(user.view(batch, ranked=True, own=False))
     total = (recurrent + user.terms(view)).masked_fill(~batch.shown[real], -torch.inf)

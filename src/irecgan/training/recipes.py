@@ -11,6 +11,7 @@ from irecgan.runs.manifest import Decision
 from irecgan.seeding import Streams
 from irecgan.training.data import TrainingData
 from irecgan.training.gates import Gate, Noted
+from irecgan.training.latent.fit import FitLatent, PlanLatent
 from irecgan.training.losses import (
     AgentLoss,
     actor_critic,
@@ -30,7 +31,7 @@ class Recipe:
 
     name: str
     summary: str
-    deploys: Literal["user", "agent"]
+    deploys: Literal["user", "agent", "latent"]
     phases: Sequence[Phase]
     agent_loss: AgentLoss = policy_gradient
     heads: Sequence[Head] = ()  # of the agent, for its objective
@@ -115,6 +116,12 @@ _TABLE = (
         "the whole method: agent and user model on logged and generated sessions, scored by D",
         "agent",
         (Fit("user"), Fit("agent"), FitDiscriminator(), Rounds(scored=True, keeps=("agent",))),
+    ),
+    Recipe(
+        "latent",
+        "users with a hidden state, of which slates and clicks are evidence; plans slates on what the clicks tell",
+        "latent",
+        (FitLatent(), PlanLatent()),
     ),
 )
 
