@@ -13,7 +13,7 @@ from irecgan.models.outputs import Output, TiedOutput
 from irecgan.models.terms import TermName, Terms
 
 Cell = Literal["lstm", "gru"]
-Taste = Literal["recurrent", "none"]
+Taste = Literal["recurrent", "absent"]
 
 
 @dataclass(frozen=True)

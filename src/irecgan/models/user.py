@@ -210,13 +210,13 @@ class RecurrentUserModel(nn.Module):
 
     def _dot(self, states: Tensor, embedded: Tensor) -> Tensor:
         """The recurrent scores of items ``embedded`` (M, K, E) at ``states`` (M, H). (M, K)"""
-        if self.taste == "none":
+        if self.taste == "absent":
             return embedded.new_zeros(embedded.shape[:2])
         return _dot(self.click(states), embedded)
 
     def _item_scores(self, states: Tensor) -> ItemScores:
         query, content = self.click(states), self.encoder.content
-        if self.taste == "none":
+        if self.taste == "absent":
             query = torch.zeros_like(query)
         scores = None if content is None else ContentScores(query, content, self.catalogue_size)
         return ItemScores(query, self.encoder.embedding.weight, None, self.catalogue_size, content=scores)

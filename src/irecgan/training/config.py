@@ -53,7 +53,7 @@ class TrainingConfig(BaseModel):
     stop: Stop = "history"
     output: Output = "untied"  # of the agent: a row of weights for each item, or its embedding, projected
     terms: Terms = ()  # of U's click scores: names with a comma between them, or all
-    taste: Taste = "recurrent"  # what U's click scores are besides; none leaves the terms alone
+    taste: Taste = "recurrent"  # what U's click scores are besides; absent leaves the terms alone
 
     softmax: Literal["full", "sampled"] = "full"  # that the agent learns by; held-out losses are always of the full one
     negatives: Positive = 1000  # items drawn for each batch, with softmax=sampled
@@ -122,7 +122,7 @@ class TrainingConfig(BaseModel):
     @field_validator("taste")
     @classmethod
     def _needs_terms(cls, value: str, info: ValidationInfo) -> str:
-        if value == "none" and not info.data.get("terms"):
+        if value == "absent" and not info.data.get("terms"):
             raise ValueError("expected terms with it: click scores would all be 0")
         return value
 

@@ -62,7 +62,7 @@ _TABLE = (
         "those terms alone, without a recurrent score: a conditional logit on list features",
         "user",
         (Fit("user"),),
-        settings={"terms": "all", "taste": "none", "layers": 1, "units": 16, "user_learning_rate": 1e-3},
+        settings={"terms": "all", "taste": "absent", "layers": 1, "units": 16, "user_learning_rate": 1e-3},
     ),
     Recipe(
         "lstmd",
