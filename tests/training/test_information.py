@@ -64,7 +64,7 @@ def contrast(user: RecurrentUserModel, covariance: Tensor, one: int, other: int)
 
 
 def test_intervals_cover_the_true_differences() -> None:
-    """Of 72 intervals of 95 %, at least 62 hold the truth, and they are not far too wide. 24 logs, 3 differences each."""
+    """Of 72 intervals of 95 %, at least 62 hold the truth, and they are not far too wide. 24 logs, 3 differences."""
     inside, widths, distances = 0, [], []
     for seed in range(24):
         log = simulated(120, seed)
