@@ -40,7 +40,7 @@ class Recipe:
     heads: Sequence[Head] = ()  # of the agent, for its objective
     judge: AgentLoss = policy_gradient  # the loss on held-out sessions by which the agent is stopped
     gate: Gate | None = None  # what the log must show first
-    chooses: bool = False  # among other recipes, by what each is worth to held-out users: `irecgan.training.choice.auto`
+    chooses: bool = False  # among other recipes: `irecgan.training.choice.auto`
 
     @property
     def teaches(self) -> tuple[ModelName, ...]:

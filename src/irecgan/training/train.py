@@ -61,7 +61,7 @@ def train(
     Args:
         log: a session log, or its file.
         out: the run directory to make.
-        recipe: a name of `irecgan.training.recipes.RECIPES`.
+        recipe: a name of `irecgan.training.recipes.RECIPES`; ``auto`` chooses one, and `run.json` says why.
         validation: sessions to stop by; by default a share of ``log`` is held out.
         items: what is told of items, for the setting ``item_features``; by default ``items.parquet`` beside the log's
             file. Items that are not in the log join the catalogue.

@@ -5,7 +5,7 @@ half goes for nothing in the other (cross-fitting; Chernozhukov et al., 2018, "D
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -24,11 +24,12 @@ FOLDER = "candidates"
 
 _BY_USERS = ("count", "pg", "slate", "latent")
 _BY_LISTS = ("count", "lstm", "gru4rec", "pg")
-"""Candidates, the simplest first: of those that do equally well the first is chosen."""
+"""Candidates; the first is what the others have to beat."""
 _USERS = "latent"
 """The recipe whose users judge."""
-_NOISE = 1.0
-"""Standard errors within which a simpler candidate is as good as the best."""
+_ERRORS, _SHARE = 1.0, 0.1
+"""Standard errors, and share of its own score, by which a candidate has to beat the first. Fitted users are wrong in
+ways that two halves of a log have in common, which standard errors do not show."""
 
 
 def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directory: Path) -> tuple[Recipe, Decision]:
@@ -44,13 +45,12 @@ def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directo
     scores = {name: judge.scores(pair) for name, pair in found.items() if not isinstance(pair, Candidate)}
     if not scores:
         raise UserError("recipe auto: none of the candidates " + ", ".join(names) + " can be fitted to this log")
-    kept = first_of_the_best(scores)
+    kept, best = winner(scores), highest(scores)
     learns, gate = admitted(find_recipe(kept), data, streams)
     considered = [
         pair if isinstance(pair, Candidate) else _considered(name, pair, scores[name], judge)
         for name, pair in found.items()
     ]
-    best = max(scores, key=lambda name: scores[name].mean)
     decision = Decision(
         learned=learns.name,
         reason=_reason(kept, best, scores, judge) + ("" if gate is None else f"; {gate.reason}"),
@@ -99,10 +99,16 @@ class _Tournament:
         return ListJudge(self.folds, self.config)
 
 
-def first_of_the_best(scores: dict[str, Scores]) -> str:
-    """The first candidate that is within noise of the one with the highest mean."""
-    best = max(scores.values(), key=lambda score: score.mean)
-    return next(name for name, score in scores.items() if score.behind(best) <= _NOISE * score.error_behind(best))
+def highest(scores: Mapping[str, Scores]) -> str:
+    """The candidate with the highest score."""
+    return max(scores, key=lambda name: scores[name].mean)
+
+
+def winner(scores: Mapping[str, Scores]) -> str:
+    """The candidate with the highest score where that beats the first one clearly, else the first one."""
+    (first, own), best = next(iter(scores.items())), highest(scores)
+    margin = max(_ERRORS * own.error_behind(scores[best]), _SHARE * scores[best].mean)
+    return best if own.behind(scores[best]) > margin else first
 
 
 def _twice(name: str, fitted: Fitted) -> Candidate | None:
@@ -136,4 +142,4 @@ def _reason(kept: str, best: str, scores: dict[str, Scores], judge: Judge) -> st
     said = ", ".join(f"{name} {score.mean:.3f}" for name, score in scores.items())
     if kept == best:
         return f"{kept} has the highest {judge.measure} ({said})"
-    return f"{kept} is the simplest within noise of {best}, which has the highest {judge.measure} ({said})"
+    return f"{best} has the highest {judge.measure}, but does not clearly beat {kept} ({said})"
