@@ -1,121 +1,142 @@
-"""Sessions per second and seconds per epoch on one core, at the paper's network sizes.
+"""Seconds of generation, learning, evaluation and simulation: beside a plain implementation and the arithmetic floor.
 
-Each figure is the best of several repeats on a warm process; ``--units`` and ``--threads`` change the setting.
-Lengths follow the log's: sessions of the random policy have about 2 clicks, of max about 8.
+    python benchmarks/speed.py --out speed.json                 # 128 and 512 units, short and long sessions
+    python benchmarks/speed.py --threads 1 --threads 2          # and what the second core is worth
+
+Every case is a process of its own. Within a case the rate of matrix products, the plain way and the batched one are
+timed in turn, as often as ``--repeats`` says, so that noise hits all alike; the ratio is taken in each repeat, and
+the table has its median and, in brackets, its extremes. Plain and batched work are compared per slate shown. Cases
+that ``--out`` has already are not measured again. Logs are of the random policy (short) and of max (long).
 """
 
 import argparse
 import json
+import resource
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 
-from irecgan.data.batch import Sessions
+from floor import plain_products, products
+from irecgan.files import write_json
+from irecgan.models.recurrent import Size
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, RandomPolicy
-from irecgan.policies.presented import PresentedOrder
-from irecgan.rollout import rollout
-from irecgan.seeding import Streams
-from irecgan.training.calibration import calibrate_stop
-from irecgan.training.config import TrainingConfig
-from irecgan.training.data import TrainingData, hold_out
-from irecgan.training.lab import Lab, make_lab
-from irecgan.training.phases import discriminator_epoch
-from irecgan.training.recipes import find_recipe
-from irecgan.worlds.mdp import MDPWorld, draw_world
-from irecgan.worlds.shop_calibration import draw_shop
+from irecgan.tables import aligned
+from irecgan.worlds.mdp import draw_world
+from speed_work import Work, lab_on, works
+
+LEARNING_ROWS, GENERATING_ROWS = 32, 1024
+"""Rows of the products whose rates are the floor's: of a batch that learns, and of a roll-out."""
+
+Row = dict[str, Any]
 
 
-def lab_on(world: MDPWorld, policy: Policy[Any], args: argparse.Namespace) -> Lab:
-    """Networks after one epoch on a log of ``policy``, so that lengths are those of the log."""
-    batch = rollout(policy, world, args.sessions, max_length=1_000, generator=torch.Generator().manual_seed(0))
-    train, validation = hold_out(Sessions.from_batch(batch), 0.1, torch.Generator().manual_seed(0))
-    mean = float(batch.clicked.sum(1).float().mean())
-    config = TrainingConfig(units=args.units, max_length=round(2 * mean), user_learning_rate=1e-3)
-    data = TrainingData(train, validation, final_slates=True)
-    lab = make_lab(data, config, Streams(0), find_recipe("irecgan").agent_loss)
-    for model in ("user", "agent"):
-        lab.learners[model].epoch(lab.losses[model], train, 32, torch.Generator().manual_seed(1))
-    calibrate_stop(lab.user, train)
-    return lab
+def timed(work: Any, *arguments: int) -> tuple[float, int]:
+    """Seconds, and the steps done."""
+    begin = time.perf_counter()
+    steps = work(*arguments)
+    return time.perf_counter() - begin, steps
 
 
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """The shortest of ``repeats`` runs."""
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return min(times)
+def repeated(work: Work, size: Size, threads: list[int], repeats: int) -> Row:
+    """The times and ratios of one piece of work."""
+    rows = LEARNING_ROWS if work.learns else GENERATING_ROWS
+    taken: dict[str, list[float]] = {}
+
+    def note(key: str, value: float) -> None:
+        taken.setdefault(key, []).append(value)
+
+    if not work.once:
+        work.ours()
+    for repeat in range(1 if work.once else repeats):
+        torch.set_num_threads(1)
+        seconds, steps = timed(work.ours)
+        note("seconds", seconds * work.scale)
+        if work.plain is not None:
+            other, done = timed(work.plain, repeat)
+            note("plain / ours", (other / done) / (seconds / steps))
+        if work.operations is not None:
+            note("ours / floor", seconds / (work.operations / products(rows, size)))
+            note("ours / floor by torch's product", seconds / (work.operations / plain_products(rows, size)))
+        for count in threads:
+            if count > 1 and not work.once:
+                torch.set_num_threads(count)
+                note(f"1 / {count} threads", seconds / timed(work.ours)[0])
+    return {"work": work.name, "of": work.unit, **taken}
 
 
-def figures(lab: Lab, world: MDPWorld, policy: Policy[Any], args: argparse.Namespace) -> dict[str, float]:
-    """Everything that is timed on one log."""
-    train, repeats = lab.data.train, args.repeats
-    scale = 1_000 / len(train)
-
-    def generate(sessions: int, *, scored: bool) -> float:
-        made = seconds(lambda: lab.generate(sessions, torch.Generator().manual_seed(2), scored=scored), repeats)
-        return sessions / made
-
-    def epoch(model: str) -> float:
-        learner, loss = lab.learners[model], lab.losses[model]  # type: ignore[index]
-        return scale * seconds(lambda: learner.epoch(loss, train, 32, torch.Generator().manual_seed(3)), repeats)
-
-    def simulate() -> object:
-        return rollout(policy, world, 5_000, max_length=1_000, generator=torch.Generator().manual_seed(4))
-
-    return {
-        "generated sessions/s": generate(args.generated, scored=False),
-        "generated sessions/s with scores": generate(args.scored, scored=True),
-        "A epoch, s per 1,000 sessions": epoch("agent"),
-        "U epoch, s per 1,000 sessions": epoch("user"),
-        "D epoch, s per 1,000 sessions": scale * seconds(lambda: discriminator_epoch(lab, ("speed",)), repeats),
-        "simulator sessions/s": 5_000 / seconds(simulate, repeats),
-        "clicks per generated session": float(
-            lab.generate(1_000, torch.Generator().manual_seed(2), scored=False).clicked.sum(1).float().mean()
-        ),
-    }
+def case(units: int, log: str, args: argparse.Namespace) -> Row:
+    """Everything measured for one size of networks and one log."""
+    torch.set_num_threads(1)
+    world = draw_world("softmax", seed=0)
+    policy: Policy[Any] = RandomPolicy(world.catalogue_size, world.slate_size) if log == "random" else MaxPolicy(world)
+    lab = lab_on(world, policy, units, args.sessions)
+    size = lab.config.size(world.catalogue_size)
+    rows = []
+    for work in works(lab, world, policy, (args.generated, args.scored)):
+        rows.append(repeated(work, size, args.threads, args.repeats))
+        print(units, log, work.name, file=sys.stderr, flush=True)
+    rates = {f"{rows} rows": products(rows, size) / 1e9 for rows in (LEARNING_ROWS, GENERATING_ROWS)}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"units": units, "log": log, "work": rows, "GFLOP/s": rates, "peak, MB": peak}
 
 
-def shop_figures(repeats: int) -> dict[str, float]:
-    """The simulated shop of 40,000 items."""
-    world = draw_shop(seed=0)
-
-    def simulate() -> object:
-        return rollout(PresentedOrder(), world, 5_000, max_length=1_000, generator=torch.Generator().manual_seed(4))
-
-    return {
-        "drawing a shop, s": seconds(lambda: draw_shop(seed=0), repeats),
-        "simulator sessions/s": 5_000 / seconds(simulate, repeats),
-    }
+def shown(values: list[float] | None) -> str:
+    """The median and the extremes."""
+    if not values:
+        return ""
+    return f"{median(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
 
 
-def printed(log: str, found: dict[str, float]) -> None:
-    print(json.dumps({"log": log, **{key: round(value, 2) for key, value in found.items()}}), flush=True)
+def table(cases: list[Row]) -> str:
+    """Aligned text: a row for each piece of work."""
+    keys = list(dict.fromkeys(key for found in cases for row in found["work"] for key in row))
+    cells = [["units", "log", *keys]]
+    for found in cases:
+        for row in found["work"]:
+            measured = [shown(row.get(key)) for key in keys[2:]]
+            cells.append([str(found["units"]), found["log"], row["work"], row["of"], *measured])
+    lines = [aligned(cells, left=True)]
+    for found in cases:
+        rates = ", ".join(f"{value:.0f} GFLOP/s with {rows}" for rows, value in found["GFLOP/s"].items())
+        lines.append(f"{found['units']} units, {found['log']}: peak memory {found['peak, MB']:.0f} MB; {rates}")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--units", type=int, default=512)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--units", type=int, action="append", help="may be repeated")
+    parser.add_argument("--logs", nargs="+", choices=("random", "max"), default=["random", "max"])
     parser.add_argument("--sessions", type=int, default=1_000, help="logged")
     parser.add_argument("--generated", type=int, default=1_000, help="sessions generated at once without scores")
     parser.add_argument("--scored", type=int, default=100, help="sessions generated at once with scores")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, action="append", help="may be repeated; 1 is always measured")
+    parser.add_argument("--out", type=Path, metavar="FILE.json")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    printed("shop", shop_figures(args.repeats))
-    world = draw_world("softmax", seed=0)
-    policies: dict[str, Policy[Any]] = {
-        "random": RandomPolicy(world.catalogue_size, world.slate_size),
-        "max": MaxPolicy(world),
-    }
-    for name, policy in policies.items():
-        printed(name, figures(lab_on(world, policy, args), world, policy, args))
+    args.threads = args.threads or [1]
+    if args.one:
+        units, log = json.loads(args.one)
+        print(json.dumps(case(units, log, args)))
+        return
+    cases: list[Row] = json.loads(args.out.read_text()) if args.out and args.out.exists() else []
+    known = {(found["units"], found["log"]) for found in cases}
+    for units in args.units or [128, 512]:
+        for log in args.logs:
+            if (units, log) in known:
+                continue
+            command = [sys.executable, __file__, *sys.argv[1:], "--one", json.dumps([units, log])]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            cases.append(json.loads(done.stdout))
+            if args.out:
+                write_json(args.out, cases)
+    print(table(cases))
 
 
 if __name__ == "__main__":

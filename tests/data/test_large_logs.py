@@ -167,7 +167,7 @@ def test_a_training_goes_on_when_its_log_is_whole_again(
     options = {**TINY, "in_memory_steps": 0, "batch_size": 256, "agent_epochs": 1}
     irecgan.train(large, recipe="pg", out=tmp_path / "whole", settings=options)
     with monkeypatch.context() as patch:
-        patch.setattr("irecgan.training.train._finish", lambda *_: 1 / 0)
+        patch.setattr("irecgan.training.train._finish", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             irecgan.train(large, recipe="pg", out=tmp_path / "run", settings=options)
     whole = large.read_bytes()

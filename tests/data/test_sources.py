@@ -92,6 +92,34 @@ def test_items_touched_in_whatever_way_but_places_and_filters_are_remembered(tmp
     assert raw.frame.select("click", "last_touched").rows() == [("7", "8"), ("9", "7"), ("7", "9")]
 
 
+METADATA = "item_id,properties\n7,Pool|4 Star\n8,Pool\n"
+DENSE = ',item_id,4 star,pool,list_metadata\n0,2,1,1,"[1, 1]"\n1,3,0,0,"[0, 0]"\n'
+
+
+def test_trivago_tells_of_devices_filters_and_properties(tmp_path: Path) -> None:
+    raw = read("trivago2019", write(tmp_path / "x.csv", RAW), write(tmp_path / "item_metadata.csv", METADATA))
+    assert raw.frame.select("platform", "device", "filters").rows() == [
+        ("AU", "mobile", None),
+        ("AU", "mobile", ["a", "b"]),
+    ]
+    assert raw.items is not None
+    assert raw.items.rows() == [("7", ["Pool", "4 Star"]), ("8", ["Pool"])]
+    assert raw.rows == 4
+    both = read("trivago2019", write(tmp_path / "y.csv", MARS_GYM), write(tmp_path / "dense.csv", DENSE))
+    assert both.items is not None
+    assert both.items.rows() == [("2", ["4_star", "pool"]), ("3", [])]
+    with pytest.raises(UserError, match="found properties of items alone"):
+        read("trivago2019", tmp_path / "dense.csv")
+
+
+def test_the_game_shop_tells_of_portraits_and_prices(shop: Path) -> None:
+    raw = read("bigdatacup2021", shop)
+    assert raw.frame["portrait_1"].to_list() == [0] * len(raw.frame)
+    assert raw.items is not None
+    assert raw.items.columns == ["item_id", "price", "location", "vector_1"]
+    assert raw.items.row(4) == ("4", 1.0, 2.0, None)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -156,7 +184,11 @@ def test_parquet_and_csv_copies_of_the_shop_agree(shop: Path, tmp_path: Path) ->
     pl.DataFrame({**rows, "item_9": pl.Series([None] * 3, dtype=pl.String)}).write_parquet(
         other / "processed_trainset.parquet.snappy"
     )
-    assert read("bigdatacup2021", other).frame.equals(read("bigdatacup2021", shop).frame)
+    one, copy = read("bigdatacup2021", other), read("bigdatacup2021", shop)
+    assert one.frame.equals(copy.frame)
+    assert one.items is not None
+    assert copy.items is not None
+    assert one.items.equals(copy.items)
 
 
 @pytest.mark.parametrize(

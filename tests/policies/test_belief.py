@@ -12,6 +12,7 @@ from irecgan.policies.belief import BeliefPolicy, BeliefState
 from irecgan.policies.planning import posterior
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
+from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPSpec, MDPWorld, draw_world
 from irecgan.worlds.oracle import best_static_slate, optimal_value
@@ -38,7 +39,7 @@ def test_the_belief_is_the_share_of_sessions_in_each_state() -> None:
         state = state.take((clicked == click).nonzero().squeeze(1))
         here = len(state.state)
         state = world.advance(state, slate.expand(here, -1), torch.full((here,), click), generator)
-        belief = posterior(world, belief, slate, torch.tensor([click]))
+        belief = posterior(CandidateModel.of_world(world), belief, slate, torch.tensor([click]))
     share = torch.bincount(state.state, minlength=3) / len(state.state)
     assert belief[0].tolist() == pytest.approx(share.tolist(), abs=4 * 0.5 / len(state.state) ** 0.5)
 
@@ -46,7 +47,9 @@ def test_the_belief_is_the_share_of_sessions_in_each_state() -> None:
 def test_an_impossible_click_teaches_nothing() -> None:
     world = world_of(np.array([[0.0, 0.5], [0.5, 0.5]]), np.full((2, 2, 2), 0.5), 2)
     certain = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
-    assert posterior(world, certain, torch.tensor([[0, 1]]), torch.tensor([0])).tolist() == [[0.5, 0.5]]
+    assert posterior(CandidateModel.of_world(world), certain, torch.tensor([[0, 1]]), torch.tensor([0])).tolist() == [
+        [0.5, 0.5]
+    ]
 
 
 @settings(deadline=None, max_examples=15)

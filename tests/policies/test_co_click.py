@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import NOTHING, Sessions, offsets
+from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
+from irecgan.data.ragged import offsets
 from irecgan.policies import co_click
 from irecgan.policies.co_click import CoClick, Neighbours, co_clicks
 from irecgan.policies.popularity import return_weighted_counts

@@ -10,7 +10,7 @@ from irecgan.models.agent import Agent, Head
 from irecgan.models.recurrent import Size, initialise
 from irecgan.objectives.importance import inclusion_log_probability
 from irecgan.training.config import TrainingConfig
-from irecgan.training.losses import AgentLoss, actor_critic, off_policy_gradient, policy_gradient
+from irecgan.training.losses import AgentLoss, actor_critic, off_policy_gradient, policy_gradient, whole_slate
 
 ITEMS = 3
 CHANCE = torch.tensor([0.9, 0.5, 0.2], dtype=torch.float64)  # of a click on the one item shown
@@ -90,6 +90,33 @@ def test_clicks_on_unknown_items_teach_the_agent_nothing(agent: Agent) -> None:
     batch, _ = trajectories(*policies(agent))
     unknown = replace(batch, click=torch.full_like(batch.click, ITEMS))
     assert float(policy_gradient(agent, unknown, CONFIG).detach()) == 0
+
+
+@pytest.mark.parametrize("kind", ["ordered", "set"])
+def test_slates_of_one_item_are_credited_as_clicks_are(agent: Agent, kind: str) -> None:
+    batch, _ = trajectories(*policies(agent))
+    config = CONFIG.model_copy(update={"slate_likelihood": kind})
+    torch.testing.assert_close(whole_slate(agent, batch, config), policy_gradient(agent, batch, CONFIG))
+
+
+@pytest.mark.parametrize("kind", ["ordered", "set"])
+def test_every_item_shown_is_credited_with_what_followed_and_no_unknown_one(agent: Agent, kind: str) -> None:
+    config = CONFIG.model_copy(update={"slate_likelihood": kind})
+    batch, _ = trajectories(*policies(agent))
+    wider = replace(
+        batch,
+        slate=torch.cat([torch.full_like(batch.slate, ITEMS), batch.slate], dim=2),
+        shown=torch.cat([batch.shown, batch.shown], dim=2),
+    )
+    torch.testing.assert_close(whole_slate(agent, wider, config), whole_slate(agent, batch, config))
+    both = replace(wider, slate=torch.cat([(batch.slate + 1) % ITEMS, batch.slate], dim=2))
+    before = whole_slate(agent, both, config)
+    before.backward()
+    with torch.no_grad():
+        for parameter in agent.parameters():
+            assert parameter.grad is not None
+            parameter.sub_(1e-3 * parameter.grad)
+        assert float(whole_slate(agent, both, config)) < float(before)
 
 
 def policy_parameters(agent: Agent) -> list[torch.nn.Parameter]:
@@ -279,7 +306,7 @@ def joined(first: SessionBatch, second: SessionBatch) -> SessionBatch:
     """Both batches, with all scores 1."""
     parts = [replace(batch, score=torch.ones_like(batch.score)) for batch in (first, second)]
     tensors = {f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(first) if f.type is Tensor}
-    return SessionBatch(**tensors, catalogue_size=ITEMS)
+    return SessionBatch(**tensors, catalogue_size=ITEMS, touched=None, context=None)
 
 
 def slates_of_two(shown: Tensor) -> tuple[SessionBatch, Tensor, Tensor]:

@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
     add("--split", default="random", metavar="|".join(SPLITS), help="how sessions become parts (default: random)")
     add("--shares", metavar="A,B,C", help="of sessions in the parts (default: 0.8,0.1,0.1; cikm2016: the paper's)")
+    add(
+        "--items",
+        type=Path,
+        metavar="FILE",
+        help="columns of items: item_id and any others, one row an item, for train --set item_features=...",
+    )
     add("--top-items", type=int, metavar="N", help="keep the N most clicked items")
     add("--drop-never-clicked", action="store_true", help="drop items that nobody clicked from the slates")
     add("--min-clicks", type=int, metavar="N", help="drop sessions of fewer clicks")
@@ -43,6 +49,7 @@ def run(args: argparse.Namespace) -> Output:
         seed=args.seed,
         filters=_filters(args),
         shares=None if args.shares is None else _shares(args.shares),
+        items=args.items,
     )
     return Output(f"{args.out}\n{_text(report)}", {"out": str(args.out), **report.to_json()})
 
@@ -84,6 +91,11 @@ def _text(report: Preparation) -> str:
         ]
         lines.append(f"filter {record.name}: dropped {', '.join(dropped)} ({record.reason})")
     lines += [_parts(report), f"split: {report.split}; items in the train part: {report.catalogue}"]
+    if (items := report.items) is not None:
+        lines.append(
+            f"columns of {items.told} items: {', '.join(items.columns)}; of {items.without} items in the train part "
+            f"nothing is told, {items.new} others are new"
+        )
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from irecgan.commands.interface import Output
+from irecgan.commands.interface import Output, add_device
 from irecgan.errors import UserError
 from irecgan.runs.trained import load_policy
 
@@ -18,18 +18,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--history", default="", metavar="ID,ID,...", help="items clicked so far, oldest first (default: none)")
     add("-k", type=int, metavar="K", help="items to recommend (default: the run's slate size)")
     add("--candidates", metavar="ID,ID,...", help="rank these items instead of the catalogue")
+    add_device(parser)
+    add(
+        "--context",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="the value of a context column the run reads, at all steps; may be repeated (default: missing)",
+    )
 
 
 def run(args: argparse.Namespace) -> Output:
     """Recommend."""
-    policy = load_policy(args.run)
+    policy = load_policy(args.run, args.device)
     history = _ids("--history", args.history) if args.history else []
+    context = _context(args.context)
     if args.candidates is None:
-        answer = policy.recommend(history, args.k)
+        answer = policy.recommend(history, args.k, context)
     elif args.k is not None:
         raise UserError("-k: found together with --candidates, expected one or the other")
     else:
-        answer = policy.rerank(history, _ids("--candidates", args.candidates))
+        answer = policy.rerank(history, _ids("--candidates", args.candidates), context)
     known = policy.catalogue.index_any(history) < len(policy.catalogue)
     unknown = [item for item, is_known in zip(history, known.tolist(), strict=True) if not is_known]
     width = max(len("item"), *(len(str(item)) for item in answer.items))
@@ -45,6 +54,13 @@ def run(args: argparse.Namespace) -> Output:
         "unknown_history": unknown,
     }
     return Output("\n".join(lines), fields)
+
+
+def _context(pairs: list[str]) -> dict[str, str]:
+    values = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(values) < len(pairs):
+        raise UserError(f"--context: found {' '.join(pairs)!r}, expected column=value, each column once")
+    return values
 
 
 def _ids(option: str, text: str) -> list[int | str]:

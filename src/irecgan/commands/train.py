@@ -6,8 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from irecgan.commands.interface import Output
+from irecgan.commands.interface import Output, add_device
 from irecgan.data.location import find_prepared
+from irecgan.runs.manifest import Manifest
 from irecgan.training.config import PRESETS, TrainingConfig
 from irecgan.training.metrics import best_losses, read_metrics
 from irecgan.training.recipes import RECIPES, find_recipe
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--recipe", required=True, metavar="|".join(RECIPES), help=recipes)
     add("--out", type=Path, required=True, metavar="RUN", help="the run directory to make")
     add("--validation", type=Path, metavar="LOG", help="sessions to stop by (default: a tenth of LOG)")
+    add("--items", type=Path, metavar="FILE", help="columns of items, for item_features (default: beside LOG)")
     add("--seed", type=int, default=0, metavar="S", help="of all that is random (default: 0)")
     add("--preset", default="paper", metavar="|".join(PRESETS), help="settings to start from (default: paper)")
     add(
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change a setting; may be repeated. Keys: " + ", ".join(TrainingConfig.model_fields),
     )
     add("--resume", action="store_true", help="go on with the interrupted training in RUN")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -52,9 +55,11 @@ def run(args: argparse.Namespace) -> Output:
         out=args.out,
         recipe=args.recipe,
         validation=validation,
+        items=args.items,
         seed=args.seed,
         settings=config,
         resume=args.resume,
+        device=args.device,
     )
     return _output(args, time.perf_counter() - begin)
 
@@ -69,4 +74,7 @@ def _output(args: argparse.Namespace, seconds: float) -> Output:
         best = f", best validation loss {phase['best_validation']:.4f}" if "best_validation" in phase else ""
         text.append(f"  {name}: {phase['units']} {'rounds' if name == 'rounds' else 'epochs'}{best}")
     fields = {"run": str(args.out), "recipe": args.recipe, "seed": args.seed, "seconds": seconds, "phases": phases}
+    if (decision := Manifest.read(args.out).decision) is not None:
+        text.append(f"  {decision.reason}; learned by {decision.learned}")
+        fields["decision"] = decision.model_dump()
     return Output("\n".join(text), fields)

@@ -11,6 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from irecgan.data.ragged import offsets, padded, ranges, runs
+from irecgan.data.sparse import PaddedRows, SparseRows
+
 _WINDOW = 16  # blocks whose sessions are shuffled among each other
 
 NOTHING = -1
@@ -35,6 +38,7 @@ class SessionBatch:
     real: Tensor  # (B, T) bool, false on padding
     catalogue_size: int
     touched: Tensor | None = None  # (B, T) int64, rank in the slate of the item touched last before; see Sessions
+    context: PaddedRows | None = None  # (B, T, W) what was known before each slate was shown; None: nothing
 
     @property
     def clicked(self) -> Tensor:
@@ -55,9 +59,14 @@ class SessionBatch:
         return self.slate.shape[0]
 
     def to(self, device: torch.device | str) -> "SessionBatch":
-        """The same batch on another device."""
-        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.type is Tensor}
-        return replace(self, **tensors, touched=None if self.touched is None else self.touched.to(device))
+        """The same batch on another device; to a GPU without waiting for it."""
+        target = torch.device(device)
+        if target == self.slate.device:
+            return self
+        moved = {f.name: _moved(getattr(self, f.name), target) for f in fields(self) if f.type is Tensor}
+        touched = None if self.touched is None else _moved(self.touched, target)
+        context = None if self.context is None else self.context.to(target)
+        return replace(self, catalogue_size=self.catalogue_size, touched=touched, context=context, **moved)
 
 
 class SessionSource(Protocol):
@@ -99,6 +108,9 @@ class Sessions:
     """(N,) int: rank in the slate, from 0, of the item touched last before the step: the last clicked one, or what
     the log says in ``last_touched``. A rank, so that items unknown to the catalogue count. NOTHING where none was
     touched or it is not shown; None where the sessions come from no log. For baselines: no model learns from it."""
+    context: SparseRows | None = None
+    """(N,) rows: the context of each step, known before its slate is shown, by a `Code` of the log's context columns;
+    None where models read none. Steps of generated sessions have the log's average, see `Code.average`."""
     block: int | None = None
     """Neighbouring sessions that stay together when they are shuffled; None where single ones are."""
 
@@ -117,9 +129,9 @@ class Sessions:
 
     def batch(self, rows: Tensor) -> SessionBatch:
         """The sessions ``rows`` (B,), padded to the longest of them and to their longest slate."""
-        real, step = _ragged(*_runs(self.step_start, rows))  # (B, T)
-        first, sizes = _runs(self.item_start, step)
-        shown, entry = _ragged(first.flatten(), torch.where(real, sizes, 0).flatten())
+        real, step = padded(*runs(self.step_start, rows))  # (B, T)
+        first, sizes = runs(self.item_start, step)
+        shown, entry = padded(first.flatten(), torch.where(real, sizes, 0).flatten())
         shown, entry = (x.unflatten(0, real.shape) for x in (shown, entry))  # (B, T, K)
         nothing = self.catalogue_size
         slate = torch.where(shown, _take(self.item, entry, nothing).long(), nothing)
@@ -134,6 +146,7 @@ class Sessions:
             real=real,
             catalogue_size=nothing,
             touched=None if self.touched is None else torch.where(real, self.touched[step].long(), NOTHING),
+            context=None if self.context is None else self.context.padded(step),
         )
 
     def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
@@ -144,9 +157,9 @@ class Sessions:
 
     def select(self, rows: Tensor) -> "Sessions":
         """The sessions ``rows``, in that order."""
-        first_step, steps = _runs(self.step_start, rows)
+        first_step, steps = runs(self.step_start, rows)
         step = ranges(first_step, steps)
-        first_item, sizes = _runs(self.item_start, step)
+        first_item, sizes = runs(self.item_start, step)
         entry = ranges(first_item, sizes)
         return Sessions(
             step_start=offsets(steps),
@@ -159,11 +172,12 @@ class Sessions:
             score=self.score[step],
             catalogue_size=self.catalogue_size,
             touched=None if self.touched is None else self.touched[step],
+            context=None if self.context is None else self.context.select(step),
         )
 
     @classmethod
     def from_batch(cls, batch: SessionBatch) -> "Sessions":
-        """The sessions of a padded batch, without the padding."""
+        """The sessions of a padded batch, without the padding and without context."""
         real = batch.real
         return cls(
             step_start=offsets(batch.steps),
@@ -180,10 +194,14 @@ class Sessions:
 
     @classmethod
     def concat(cls, parts: Sequence["Sessions"]) -> "Sessions":
-        """All sessions of ``parts``, one after the other; they share one catalogue."""
+        """All sessions of ``parts``, one after the other; they share one catalogue, and all or none have context."""
         sizes = {part.catalogue_size for part in parts}
         if len(sizes) != 1:
             raise ValueError(f"expected parts of one catalogue, found catalogue sizes {sorted(sizes)}")
+
+        contexts = [part.context for part in parts if part.context is not None]
+        if len(contexts) not in {0, len(parts)}:
+            raise ValueError("expected context in all parts or in none")
 
         def flat(name: str) -> Tensor:
             return torch.cat([getattr(part, name) for part in parts])
@@ -199,6 +217,7 @@ class Sessions:
             score=flat("score"),
             catalogue_size=sizes.pop(),
             touched=flat("touched") if all(part.touched is not None for part in parts) else None,
+            context=SparseRows.concat(contexts) if contexts else None,
         )
 
 
@@ -266,29 +285,10 @@ def in_order(lengths: Tensor, batch_size: int) -> list[Tensor]:
     return list(lengths.argsort(stable=True).split(batch_size))
 
 
-def offsets(counts: Tensor) -> Tensor:
-    """Where each of R runs of ``counts`` (R,) entries starts, and where the last one ends. (R + 1,)"""
-    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-
-
-def ranges(start: Tensor, counts: Tensor) -> Tensor:
-    """The concatenation of ``start[i] .. start[i] + counts[i]``."""
-    ends = counts.cumsum(0)
-    return torch.arange(int(counts.sum())) + (start - (ends - counts)).repeat_interleave(counts)
-
-
-def _runs(starts: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each of the runs ``rows`` begins, and how long it is; without looking at the others. Two of rows' shape"""
-    first = starts[rows]
-    return first, starts[rows + 1] - first
-
-
-def _ragged(start: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Mask (R, W) of real entries and their flat index (R, W); padding points at a valid entry."""
-    width = int(counts.max()) if len(counts) else 0
-    column = torch.arange(width)
-    real = column < counts[:, None]
-    return real, torch.where(real, start[:, None] + column, 0)
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _take(values: Tensor, index: Tensor, default: int) -> Tensor:

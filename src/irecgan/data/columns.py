@@ -12,6 +12,9 @@ ITEM = "item_id"
 LAST_EVENT = "last_event"  # optional: time of a session's last event, of whatever kind; splits by time prefer it
 LAST_TOUCHED = "last_touched"  # optional: the item touched last before the step, by whatever action; for baselines
 
+COLUMNS = (SESSION, STEP, TIMESTAMP, SLATE, CLICK, REWARD, PROPENSITY, LAST_EVENT, LAST_TOUCHED)
+"""Those with a meaning of their own: they are no context. ``user_id`` may be."""
+
 # For messages, while a log is validated; never part of a log.
 ROW = "irecgan.row"  # place among all rows read, from 1
 FILE = "irecgan.file"  # where the rows come from several files

@@ -10,11 +10,15 @@ from torch import Tensor
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, SESSION, SLATE
+from irecgan.data.features import Code
 from irecgan.data.log import Log
 from irecgan.data.slices import ranks_in_slate
+from irecgan.data.sparse import SparseRows
 
 
-def encode(log: Log, catalogue: Catalogue, *, final_slates: bool | None = None) -> Sessions:
+def encode(
+    log: Log, catalogue: Catalogue, *, final_slates: bool | None = None, context: Code | None = None
+) -> Sessions:
     """The sessions of ``log`` as tensors, in the order of the log.
 
     The last step of a session, if nothing was clicked, is its end step (``c_end``). A session whose last
@@ -24,23 +28,33 @@ def encode(log: Log, catalogue: Catalogue, *, final_slates: bool | None = None) 
 
     ``final_slates``: whether end steps keep their slates; by default when every session of the log has
     one. Otherwise none keeps it, so that a discriminator cannot tell sessions apart by that.
+
+    ``context``: the code of the context columns that are read. An end step that was not logged has the context
+    of the step before: one that is missing there would give the end away.
+
+    Raises UserError when the log lacks a context column, or a value is not of its kind.
     """
-    return Sessions.concat(list(encoded_parts(log, catalogue, final_slates=final_slates)))
+    return Sessions.concat(list(encoded_parts(log, catalogue, final_slates=final_slates, context=context)))
 
 
-def encoded_parts(log: Log, catalogue: Catalogue, *, final_slates: bool | None = None) -> Iterator[Sessions]:
+def encoded_parts(
+    log: Log, catalogue: Catalogue, *, final_slates: bool | None = None, context: Code | None = None
+) -> Iterator[Sessions]:
     """The sessions of `encode`, some thousands at a time: what is made on the way never exists for all at once."""
     keep = log.ends_unclicked if final_slates is None else final_slates
     if skipped := log.skipped:
         logging.getLogger("irecgan").warning(
             "%s: %d steps in mid-session without a click are left out", log.name, skipped
         )
+    done = 0
     for part in log.parts():
-        yield _encoded(part, catalogue, keep_slates=keep)
+        rows = None if context is None else context.encode(part, log.name, done)
+        yield _encoded(part, catalogue, keep_slates=keep, context=rows)
+        done += len(part)
 
 
-def _encoded(part: pl.DataFrame, catalogue: Catalogue, *, keep_slates: bool) -> Sessions:
-    """Whole sessions as tensors."""
+def _encoded(part: pl.DataFrame, catalogue: Catalogue, *, keep_slates: bool, context: SparseRows | None) -> Sessions:
+    """Whole sessions as tensors. ``context``: of each row of ``part``."""
     frame = _with_end_steps(_without_skips(part), keep_slates)
     lengths = frame["session"].rle().struct.field("len")
     sizes = frame[SLATE].list.len()
@@ -57,6 +71,7 @@ def _encoded(part: pl.DataFrame, catalogue: Catalogue, *, keep_slates: bool) -> 
         score=torch.ones(len(frame)),
         catalogue_size=len(catalogue),
         touched=_tensor(frame["touched"]),
+        context=None if context is None else context.select(_tensor(frame["row"])),
     )
 
 
@@ -68,6 +83,7 @@ def _without_skips(part: pl.DataFrame) -> pl.DataFrame:
         REWARD,
         (pl.col(PROPENSITY) if PROPENSITY in part.columns else pl.lit(None)).alias(PROPENSITY),
         _last_touched(part).alias(LAST_TOUCHED),
+        row=pl.int_range(pl.len()),
         session=session.rle_id(),
         last=(session != session.shift(-1)).fill_null(True),
     )

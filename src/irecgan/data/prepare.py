@@ -5,16 +5,37 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from irecgan.data.catalogue import Catalogue
+from irecgan.data.columns import ITEM
 from irecgan.data.filters import ClickOutsideSlate, Counts, Filter, Record, RepeatsInSlate, apply_filters
+from irecgan.data.item_columns import checked_items, item_table, items_beside, read_item_columns
 from irecgan.data.location import REPORT
 from irecgan.data.log import SessionLog
+from irecgan.data.reading import write_frame
 from irecgan.data.sources.registry import SOURCES
 from irecgan.data.splits import SPLITS, Shares, split_parts
 from irecgan.data.validation import validated
 from irecgan.errors import UserError
 from irecgan.files import atomic_directory, refuse_existing, write_json
 from irecgan.seeding import Streams
+
+
+@dataclass(frozen=True)
+class ItemCounts:
+    """What the columns of items tell of."""
+
+    told: int  # items with columns
+    columns: list[str]
+    without: int  # items shown in the train part of which nothing is told
+    new: int  # items told of that the train part never shows
+
+    @classmethod
+    def of(cls, told: pl.DataFrame, table: pl.DataFrame, shown: int) -> "ItemCounts":
+        """The counts for a ``table`` of `item_table`, whose first ``shown`` items are shown."""
+        new = len(table) - shown
+        return cls(len(told), [name for name in told.columns if name != ITEM], shown - (len(told) - new), new)
 
 
 @dataclass(frozen=True)
@@ -32,6 +53,7 @@ class Preparation:
     records: tuple[Record, ...]
     parts: dict[str, Counts]
     catalogue: int  # items shown in the train part: those that a training will know
+    items: ItemCounts | None = None  # where columns of items were given
 
     def to_json(self) -> dict[str, Any]:
         """The contents of ``prepare.json``."""
@@ -45,7 +67,7 @@ class Preparation:
             "filters": [record.to_json() for record in self.records],
             "parts": {name: asdict(counts) for name, counts in self.parts.items()},
             "catalogue": self.catalogue,
-        }
+        } | ({} if self.items is None else {"items": asdict(self.items)})
 
 
 def prepare(
@@ -57,16 +79,19 @@ def prepare(
     seed: int = 0,
     filters: Sequence[Filter] = (),
     shares: Shares | None = None,
+    items: Path | None = None,
 ) -> Preparation:
     """Read, validate, filter and split a log into the new directory ``out``.
 
     Writes ``train.parquet``, ``validation.parquet``, ``test.parquet``, ``items.parquet`` (the items shown in
-    the train part) and ``prepare.json``. Repeats in slates and clicks outside them are always filtered;
+    the train part, with what ``items`` or the source tell of them, and then the others that they tell of)
+    and ``prepare.json``. Repeats in slates and clicks outside them are always filtered;
     ``filters`` come after. Without any, and without ``shares`` of the parts, those of the source are taken
     (`registry.SOURCES`).
 
     Raises:
-        UserError: an unknown source or split, unreadable files, a broken rule, or nothing left.
+        UserError: an unknown source or split, unreadable files, a broken rule, items told of twice or with ids
+            of another kind, or nothing left.
 
     """
     if source not in SOURCES:
@@ -77,10 +102,13 @@ def prepare(
     streams, name = Streams(seed), str(paths[0])
     form = SOURCES[source]
     parts_of = shares or form.shares
+    given = None if items is None else read_item_columns(items)
     raw = form.read(paths, streams.child("source"))
     if raw.frame.is_empty():
         raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
     rows, steps, left_out = raw.rows, len(raw.frame), raw.left_out
+    if given is None and raw.items is not None:
+        given = checked_items(raw.items, name)
     rules: tuple[Filter, ...] = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or form.filters))
     frame, records = apply_filters(validated(raw.frame, name, mendable=True), rules)
     del raw
@@ -89,7 +117,7 @@ def prepare(
     log = SessionLog.from_frame(frame, name)
     del frame
     with atomic_directory(out) as directory:
-        counts = _write_parts(split_parts(log, split, streams, parts_of), directory)
+        counts, told = _write_parts(split_parts(log, split, streams, parts_of), directory, given, str(items or name))
         report = Preparation(
             source=source,
             files=tuple(path.name for path in paths),
@@ -102,17 +130,26 @@ def prepare(
             records=tuple(records),
             parts=counts,
             catalogue=counts["train"].items,
+            items=told,
         )
         write_json(directory / REPORT, report.to_json())
     return report
 
 
-def _write_parts(parts: Iterable[tuple[str, SessionLog]], directory: Path) -> dict[str, Counts]:
-    """Write each part, and the items shown in the train part; the extent of each."""
-    counts = {}
+def _write_parts(
+    parts: Iterable[tuple[str, SessionLog]], directory: Path, given: pl.DataFrame | None, name: str
+) -> tuple[dict[str, Counts], ItemCounts | None]:
+    """Write each part, and the items of the train part with what is ``given`` of them; the extent of each."""
+    counts, told = {}, None
     for part, log in parts:
         if part == "train":
-            Catalogue.from_log(log).write(directory / "items.parquet")
+            catalogue, path = Catalogue.from_log(log), items_beside(directory / f"{part}.parquet")
+            if given is None:
+                catalogue.write(path)
+            else:
+                table = item_table(catalogue.items, given, name)
+                write_frame(table, path)
+                told = ItemCounts.of(given, table, len(catalogue))
         log.write(directory / f"{part}.parquet")
         counts[part] = Counts.of(log.frame)
-    return counts
+    return counts, told

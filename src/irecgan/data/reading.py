@@ -47,7 +47,7 @@ def _read_checked(path: Path) -> pl.DataFrame:
             raise
         raise unreadable(path, error) from None
     if frame.is_empty():
-        raise UserError(f"{path}: has no rows; expected one row per step of a session")
+        raise UserError(f"{path}: has no rows; expected one row per step of a session, or per item")
     return frame
 
 

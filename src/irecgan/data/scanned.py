@@ -27,6 +27,7 @@ class ScannedLog:
     skipped: int
     ends_unclicked: bool
     items: pl.Series
+    context: Sequence[str] | None = ()  # columns that are read besides those of every log; None: all
 
     @property
     def name(self) -> str:
@@ -35,25 +36,26 @@ class ScannedLog:
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """The rows, some whole sessions at a time."""
-        return (part.frame for part in _parts(self.path))
+        return (part.frame for part in _parts(self.path, self.context))
 
 
-def read_or_scan(path: Path, most: int) -> Log:
+def read_or_scan(path: Path, most: int, context: Sequence[str] | None = ()) -> Log:
     """The log in ``path``: scanned where it has more than ``most`` steps and allows it, else read into memory.
 
     A log can be scanned that is one Parquet file with ids of one type, the rows of a session adjacent and steps in
-    order. Raises UserError for the first breach of a rule, or where a row group cannot be read.
+    order. ``context``: columns that will be read besides those of every log; None for all of them. Raises UserError
+    for the first breach of a rule, or where a row group cannot be read.
     """
     if path.suffix != ".parquet" or not path.is_file() or not _can_be_scanned(path, most):
         return SessionLog.read(path)
     steps = clicks = skipped = sessions = silent_ends = 0
     items: list[pl.Series] = []
-    for part in _parts(path):
+    for part in _parts(path):  # the context is read when it is asked for
         steps, clicks, skipped = steps + part.steps, clicks + part.clicks, skipped + part.skipped
         sessions += part.sessions
         silent_ends += part.frame[CLICK].filter(part.last_steps).null_count()
         items.append(part.items)
-    return ScannedLog(path, steps, clicks, skipped, silent_ends == sessions, distinct(items))
+    return ScannedLog(path, steps, clicks, skipped, silent_ends == sessions, distinct(items), context)
 
 
 def _can_be_scanned(path: Path, most: int) -> bool:
@@ -75,10 +77,10 @@ def _can_be_scanned(path: Path, most: int) -> bool:
     return not any(all_integers(first[column]) for column in as_text) and in_canonical_order(narrow, order)
 
 
-def _parts(path: Path) -> Iterator[SessionLog]:
+def _parts(path: Path, context: Sequence[str] | None = ()) -> Iterator[SessionLog]:
     """The log in ``path``, whose sessions are adjacent, some row groups at a time, each session in one part."""
     schema = pl.read_parquet_schema(path)
-    columns = [column for column in _COLUMNS if column in schema]
+    columns = [column for column in schema if context is None or column in {*_COLUMNS, *context}]
     ids = [pl.col(column).cast(schema[column]) for column in (SESSION, SLATE, CLICK)]
     done = 0
     for rows in _whole_sessions(path, columns):

@@ -10,7 +10,9 @@ from typing import IO
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import Sessions, offsets
+from irecgan.data.batch import Sessions
+from irecgan.data.ragged import offsets
+from irecgan.data.sparse import SparseRows
 from irecgan.files import file_errors
 
 _FIELDS = {"item": torch.int32, "click": torch.int32, "position": torch.int32, "touched": torch.int32} | {
@@ -19,6 +21,7 @@ _FIELDS = {"item": torch.int32, "click": torch.int32, "position": torch.int32, "
     "steps": torch.int64,
     "slate_sizes": torch.int64,
 }
+_CONTEXT = {"sizes": torch.int32, "feature": torch.int32, "weight": torch.float32}
 BLOCK = 4_096
 """Sessions that stay together when stored ones are shuffled."""
 
@@ -30,16 +33,18 @@ def stored(parts: Iterable[Sessions], directory: Path, block: int = BLOCK) -> Se
     them is left however the process ends. 10,000,000 steps with slates of 10 take 0.8 GB of disk. Scores are not kept:
     those of logged sessions are 1. Raises OSError, which names the directory, where the disk is full.
     """
-    catalogue_size, touched = 0, True
+    catalogue_size, touched, context = 0, True, True
     with file_errors(directory), ExitStack() as stack:
-        files = {name: stack.enter_context(tempfile.TemporaryFile(dir=directory)) for name in _FIELDS}
+        files = {name: stack.enter_context(tempfile.TemporaryFile(dir=directory)) for name in _FIELDS | _CONTEXT}
         for part in parts:
             catalogue_size, touched = part.catalogue_size, touched and part.touched is not None
-            for name, kind in _FIELDS.items():
-                values = getattr(part, name)
-                if values is not None:
-                    files[name].write(memoryview(values.to(kind).numpy()))
-        found = {name: _mapped(file, _FIELDS[name]) for name, file in files.items()}
+            context = context and part.context is not None
+            for fields, rows in ((_FIELDS, part), (_CONTEXT, part.context)):
+                for name, kind in fields.items():
+                    values = getattr(rows, name, None)
+                    if values is not None:
+                        files[name].write(memoryview(values.to(kind).numpy()))
+        found = {name: _mapped(file, (_FIELDS | _CONTEXT)[name]) for name, file in files.items()}
     return Sessions(
         step_start=offsets(found["steps"]),
         item_start=offsets(found["slate_sizes"]),
@@ -51,6 +56,7 @@ def stored(parts: Iterable[Sessions], directory: Path, block: int = BLOCK) -> Se
         score=torch.ones(1).expand(len(found["click"])),
         catalogue_size=catalogue_size,
         touched=found["touched"] if touched else None,
+        context=SparseRows(offsets(found["sizes"].long()), found["feature"], found["weight"]) if context else None,
         block=block,
     )
 

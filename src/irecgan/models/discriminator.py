@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch
+from irecgan.models.content import Inputs, ItemContent
 from irecgan.models.recurrent import Recurrent, RecurrentState, Size
 from irecgan.models.rewards import RewardLaw
 
@@ -34,16 +35,19 @@ class Discriminator(nn.Module):
 
     A recurrent network reads every click with its slate and reward; the verdict reads its last state,
     the slate that the user left (if the log has it) and whether the session ended at all. Slates enter
-    as means over the items shown, so neither padding nor its width can be seen.
+    as means over the items shown, so neither padding nor its width can be seen. Columns of items are part of
+    their embeddings; the context of steps is not read, because generated ones have none.
     """
 
-    def __init__(self, size: Size, reward_law: RewardLaw | None = None) -> None:
+    def __init__(self, size: Size, reward_law: RewardLaw | None = None, inputs: Inputs | None = None) -> None:
         super().__init__()
         self.embedding = nn.Embedding(size.items + 1, size.embedding, padding_idx=size.items)
         self.recurrent = Recurrent(3 * size.embedding + 1, size)
         self.hidden = nn.Linear(size.units + size.embedding + 1, size.embedding)
         self.output = nn.Linear(size.embedding, 1)
         self.reward_law = reward_law or RewardLaw()
+        self.catalogue_size = size.items
+        self.content = None if inputs is None or inputs.items is None else ItemContent(inputs.items, size.embedding)
 
     def forward(self, batch: SessionBatch) -> Tensor:
         """Logits of D(tau), Eq. (5). (B,)"""
@@ -81,7 +85,7 @@ class Discriminator(nn.Module):
         return self._verdict(top, left, torch.zeros(top.shape[0], dtype=torch.bool, device=top.device))
 
     def _inputs(self, mean: Tensor, click: Tensor, reward: Tensor) -> Tensor:
-        clicked = self.embedding(click)
+        clicked = self.embedding(click) if self.content is None else self.embedding(click) + self.content(click)
         return torch.cat([clicked, mean, clicked * mean, self.reward_law.standardise(reward)[..., None]], dim=-1)
 
     def _mean_embedding(self, slate: Tensor, shown: Tensor) -> Tensor:
@@ -97,7 +101,14 @@ class Discriminator(nn.Module):
             padding_idx=self.embedding.padding_idx,
             sparse=self.embedding.sparse,
         )
+        if self.content is not None:
+            total = total + self._total_content(self.content, slate.flatten(0, -2))
         return total.reshape(shape) / shown.sum(-1, keepdim=True).clamp(min=1)
+
+    def _total_content(self, content: ItemContent, slate: Tensor) -> Tensor:
+        """The sum of what the columns of the items shown say; every item is embedded once. (S, K) -> (S, E)"""
+        different, place = slate.unique(return_inverse=True)
+        return nn.functional.embedding_bag(place, content.of(different), mode="sum")
 
     def _verdict(self, last: Tensor, left: Tensor, ended: Tensor) -> Tensor:
         features = torch.cat([last, left, ended[:, None].to(last)], dim=1)

@@ -1,20 +1,26 @@
-"""The three networks by name."""
+"""The models by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent, Head
+from irecgan.models.content import Inputs, refill
 from irecgan.models.discriminator import Discriminator
+from irecgan.models.latent import LatentUserModel, one_state, with_new_items
+from irecgan.models.outputs import TiedOutput, UntiedOutput
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import RecurrentUserModel, Stop
 
-ModelName = Literal["user", "agent", "discriminator"]
-NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator")
-Network = RecurrentUserModel | Agent | Discriminator
+ModelName = Literal["user", "agent", "discriminator", "latent"]
+NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator", "latent")
+FITTED: tuple[ModelName, ...] = ("latent",)
+"""Those without weights that gradients move."""
+Network = RecurrentUserModel | Agent | Discriminator | LatentUserModel
 
 
 def blank_network(
@@ -24,26 +30,68 @@ def blank_network(
     reward_law: RewardLaw,
     heads: Sequence[Head] = (),
     *,
+    inputs: Inputs | None = None,
     device: torch.device | str = "cpu",
 ) -> Network:
     """The network called ``name``; its weights are still to be set, and on the device ``meta`` take no memory.
 
-    ``heads``: of the agent. Raises UserError when it does not fit into memory.
+    ``heads``: of the agent. ``inputs``: what is read besides ids. Raises UserError when it does not fit into memory.
     """
     try:
         # Constructors draw weights from torch's global generator: on the device meta they have none to draw.
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            network = _constructed(name, size, stop, reward_law, heads)
-        return network.to_empty(device=device)
+            network = _constructed(name, size, stop, reward_law, heads=heads, inputs=inputs)
+        network.to_empty(device=device)
     except RuntimeError:
         raise UserError(f"the {name} network does not fit into memory; found {size}") from None
 
+    refill(network)
+    if isinstance(network, LatentUserModel) and str(device) != "meta":
+        network.set_tables(one_state(size.items))  # which are no weights to be drawn
+    return network
 
-def _constructed(name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw, heads: Sequence[Head]) -> Network:
+
+def grown(
+    name: ModelName, network: Network, size: Size, stop: Stop, reward_law: RewardLaw, *, inputs: Inputs
+) -> Network:
+    """``network`` for a catalogue of ``size.items``, of which the first are its own; without heads.
+
+    ``inputs`` are of all of them. Of the ids of the others nothing is learned: all is 0, so that they are what their
+    columns say.
+    """
+    new = size.items - network.catalogue_size
+    if isinstance(network, LatentUserModel):
+        return with_new_items(network, new)
+    larger = blank_network(name, size, stop, reward_law, inputs=inputs)
+    weights = {key: value for key, value in network.state_dict().items() if not key.startswith("heads.")}
+    larger.load_state_dict(_with_new_items(weights, network, new))
+    return larger
+
+
+def _with_new_items(weights: Mapping[str, Tensor], network: Network, new: int) -> dict[str, Tensor]:
+    """The ``weights`` of ``network`` for a catalogue with ``new`` items more after its own."""
+    by_item: dict[str, nn.Module] = {}
+    for prefix, part in network.named_modules():
+        if isinstance(part, nn.Embedding | UntiedOutput | TiedOutput):
+            by_item |= {f"{prefix}.{name}": part for name, _ in part.named_parameters(recurse=False)}
+    return {key: _longer(value, by_item[key], new) if key in by_item else value for key, value in weights.items()}
+
+
+def _longer(table: Tensor, part: nn.Module, new: int) -> Tensor:
+    """``table`` with ``new`` rows of zeros after its items; in embeddings the last row is that of no item."""
+    rows, items = table.new_zeros(new, *table.shape[1:]), len(table) - isinstance(part, nn.Embedding)
+    return torch.cat([table[:items], rows, table[items:]])
+
+
+def _constructed(
+    name: ModelName, size: Size, stop: Stop, reward_law: RewardLaw, *, heads: Sequence[Head], inputs: Inputs | None
+) -> Network:
     match name:
         case "user":
-            return RecurrentUserModel(size, stop, reward_law)
+            return RecurrentUserModel(size, stop, reward_law, inputs)
         case "agent":
-            return Agent(size, heads)
+            return Agent(size, heads, inputs)
         case "discriminator":
-            return Discriminator(size, reward_law)
+            return Discriminator(size, reward_law, inputs)
+        case "latent":
+            return LatentUserModel(one_state(size.items), reward_law)  # its sizes are those of what it loads

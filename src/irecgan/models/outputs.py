@@ -6,12 +6,40 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from irecgan.models.content import ItemContent
+
 Output = Literal["untied", "tied"]
 
 _CELLS = 1 << 22
 """Numbers gathered at once where every state has its own items."""
 _DENSE = 16
 """Catalogues of at most so many times the items asked for are scored whole: one product beats the gathering."""
+
+
+@dataclass(frozen=True)
+class ContentScores:
+    """What the columns of n items add to their scores at M states: query . vector of the item."""
+
+    query: Tensor  # (M, E)
+    content: ItemContent
+    items: int  # n
+
+    def all(self) -> Tensor:
+        """For all items. (M, n)"""
+        return nn.functional.linear(self.query, self.vectors())
+
+    def of(self, items: Tensor) -> Tensor:
+        """For ``items`` (C,), the same at all states. (M, C)"""
+        return nn.functional.linear(self.query, self.content(items))
+
+    def at(self, items: Tensor) -> Tensor:
+        """For ``items`` (M, K), every state's own. (M, K)"""
+        different, place = items.unique(return_inverse=True)
+        return ItemScores(self.query, self.content.of(different), None, len(different)).at(place)
+
+    def vectors(self) -> Tensor:
+        """Those of all items. (n, E)"""
+        return self.content.all()[: self.items]
 
 
 @dataclass(frozen=True)
@@ -23,16 +51,26 @@ class ItemScores:
     bias: Tensor | None  # (n,)
     items: int  # n
     by_rows: bool = False  # whether gradients hold only the rows that were read
+    content: ContentScores | None = None  # what the columns of the items add
 
     def all(self) -> Tensor:
         """Scores of all items. (M, n)"""
-        table = self.table if len(self.table) == self.items else self.table[: self.items]
-        return nn.functional.linear(self.query, table, self.bias)
+        scores = nn.functional.linear(self.query, *self._tables())
+        return scores if self.content is None else scores + self.content.all()
+
+    def factors(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Query, table and bias that make the scores, the columns' part included. (M, F'), (n or more, F'), (n,)"""
+        if self.content is None:
+            return self.query, self.table, self.bias
+        table, bias = self._tables()
+        query = torch.cat([self.query, self.content.query], dim=1)
+        return query, torch.cat([table, self.content.vectors()], dim=1), bias
 
     def of(self, items: Tensor) -> Tensor:
         """Scores of ``items`` (C,), the same at all states. (M, C)"""
-        bias = None if self.bias is None else take_rows(self.bias, items, by_rows=self.by_rows)
-        return nn.functional.linear(self.query, take_rows(self.table, items, by_rows=self.by_rows), bias)
+        bias = None if self.bias is None else self._rows(self.bias, items)
+        scores = nn.functional.linear(self.query, self._rows(self.table, items), bias)
+        return scores if self.content is None else scores + self.content.of(items)
 
     def at(self, items: Tensor) -> Tensor:
         """Scores of ``items`` (M, K), every state's own; meaningless for the index n. (M, K)
@@ -45,15 +83,31 @@ class ItemScores:
             return self.all().gather(1, known)
         rows = max(1, _CELLS // max(1, items.shape[1] * self.query.shape[1]))
         parts = zip(self.query.split(rows), known.split(rows), strict=True)
-        return torch.cat([self._gathered(query, part) for query, part in parts])
+        scores = torch.cat([self._gathered(query, part) for query, part in parts])
+        return scores if self.content is None else scores + self.content.at(known)
 
     def where(self, states: Tensor) -> "ItemScores":
         """The same at the ``states`` (M,) bool alone."""
-        return replace(self, query=self.query[states])
+        content = None if self.content is None else replace(self.content, query=self.content.query[states])
+        return replace(self, query=self.query[states], content=content)
 
     def _gathered(self, query: Tensor, items: Tensor) -> Tensor:
-        scores = torch.einsum("mf,mkf->mk", query, take_rows(self.table, items, by_rows=self.by_rows))
-        return scores if self.bias is None else scores + take_rows(self.bias, items, by_rows=self.by_rows)
+        scores = torch.einsum("mf,mkf->mk", query, self._rows(self.table, items))
+        return scores if self.bias is None else scores + self._rows(self.bias, items)
+
+    def _rows(self, table: Tensor, items: Tensor) -> Tensor:
+        """What ``table`` holds of the ids of ``items``, but of those that are hidden. (*items' shape, ...)"""
+        rows = take_rows(table, items, by_rows=self.by_rows)
+        return rows if self.content is None else self.content.content.ids(rows, items)
+
+    def _tables(self) -> tuple[Tensor, Tensor | None]:
+        """The same of all items, with their bias. (n, F), (n,)"""
+        every = slice(self.items)
+        table = self.table if len(self.table) == self.items else self.table[every]
+        if self.content is None:
+            return table, self.bias
+        ids = self.content.content.ids
+        return ids(table, every), None if self.bias is None else ids(self.bias, every)
 
 
 class UntiedOutput(nn.Linear):

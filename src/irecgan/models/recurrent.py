@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from irecgan.data.sparse import PaddedRows
+from irecgan.models.content import FeatureEmbedding, Inputs, ItemContent
 from irecgan.models.outputs import Output, TiedOutput
 
 Cell = Literal["lstm", "gru"]
@@ -40,7 +42,8 @@ class RecurrentState:
         return self.hidden.shape[1]
 
     def take(self, rows: Tensor) -> "RecurrentState":
-        """A copy of the sessions ``rows`` (R,)."""
+        """A copy of the sessions ``rows`` (R,), which may be on another device."""
+        rows = rows.to(self.hidden.device)
         cell = None if self.cell is None else self.cell.index_select(1, rows)
         return RecurrentState(self.hidden.index_select(1, rows), cell)
 
@@ -86,35 +89,56 @@ class ClickEncoder(nn.Module):
     """The state s_t = RNN(s_{t-1}, e_{t-1}) over the embeddings of the clicked items.
 
     s_0 is the state after a learnt start input. An item that is not in the catalogue (index n) has
-    the zero embedding.
+    the zero embedding. Where items have columns, their vectors are added to the embeddings of the ids; where
+    steps have context columns, the vector of step t is added to the input that makes s_t. A context that is
+    not given is the log's average.
     """
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, inputs: Inputs | None = None) -> None:
         super().__init__()
         self.embedding = nn.Embedding(size.items + 1, size.embedding, padding_idx=size.items)
         self.first = nn.Parameter(torch.empty(size.embedding))
         self.recurrent = Recurrent(size.embedding, size)
+        reads = inputs or Inputs()
+        self.content = None if reads.items is None else ItemContent(reads.items, size.embedding)
+        self.context = None if reads.context is None else FeatureEmbedding(reads.context, size.embedding)
 
-    def forward(self, click: Tensor) -> Tensor:
-        """States s_0 .. s_{T-1}: the t-th has seen the clicks before t. (B, T) -> (B, T, H)"""
+    def forward(self, click: Tensor, context: PaddedRows | None = None) -> Tensor:
+        """States s_0 .. s_{T-1}: the t-th has seen the clicks before t, and its context. (B, T) -> (B, T, H)"""
         first = self.first.expand(click.shape[0], 1, -1)
-        inputs = torch.cat([first, self.embedding(click[:, :-1])], dim=1)  # (B, T, E)
-        states: Tensor = self.recurrent(inputs)
+        inputs = torch.cat([first, self.embedded(click[:, :-1])], dim=1)  # (B, T, E)
+        states: Tensor = self.recurrent(self._within(inputs, context))
         return states
 
-    def start(self, sessions: int) -> RecurrentState:
-        """The state s_0 of ``sessions`` sessions."""
-        return self.recurrent.step(self.first.expand(sessions, -1), self.recurrent.start(sessions))
+    def start(self, sessions: int, context: PaddedRows | None = None) -> RecurrentState:
+        """The state s_0 of ``sessions`` sessions. ``context`` (B, W) of their first step."""
+        first = self._within(self.first.expand(sessions, -1), context)
+        return self.recurrent.step(first, self.recurrent.start(sessions))
 
-    def advance(self, state: RecurrentState, click: Tensor) -> RecurrentState:
-        """The state after ``click`` (B,)."""
-        return self.recurrent.step(self.embedding(click), state)
+    def advance(self, state: RecurrentState, click: Tensor, context: PaddedRows | None = None) -> RecurrentState:
+        """The state after ``click`` (B,). ``context`` (B, W) of the step that follows."""
+        return self.recurrent.step(self._within(self.embedded(click), context), state)
+
+    def embedded(self, items: Tensor) -> Tensor:
+        """The embeddings of ``items``, any shape. (...) -> (..., E)"""
+        ids: Tensor = self.embedding(items)
+        return self.with_content(ids, items)
+
+    def with_content(self, ids: Tensor, items: Tensor) -> Tensor:
+        """The embeddings ``ids`` (..., E) of the ids of ``items`` (...), and what their columns say. (..., E)"""
+        return ids if self.content is None else self.content.ids(ids, items) + self.content(items)
+
+    def _within(self, inputs: Tensor, context: PaddedRows | None) -> Tensor:
+        """Inputs (..., E) with the vectors of their context."""
+        if self.context is None:
+            return inputs
+        return inputs + (self.context.unknown() if context is None else self.context(context))
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Draw every parameter anew from ``generator``.
 
-    Embeddings are N(0, 0.1); all else is uniform in +-1/sqrt(width of its input), as torch's own
+    Embeddings, also of features, are N(0, 0.1); all else is uniform in +-1/sqrt(width of its input), as torch's own
     defaults are; biases of recurrent and linear layers likewise,
     while those of items in tied outputs are 0.
     """
@@ -132,6 +156,8 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             _uniform(part.parameters(), part.in_features, generator)
         elif isinstance(part, TiedOutput):
             nn.init.zeros_(part.bias)
+        elif isinstance(part, FeatureEmbedding):
+            nn.init.normal_(part.weight, std=0.1, generator=generator)
 
 
 def _uniform(parameters: Iterable[nn.Parameter], width: int, generator: torch.Generator) -> None:

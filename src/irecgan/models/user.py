@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch
-from irecgan.models.outputs import ItemScores, take_rows
+from irecgan.data.sparse import PaddedRows
+from irecgan.models.content import Inputs
+from irecgan.models.outputs import ContentScores, ItemScores, take_rows
 from irecgan.models.recurrent import ClickEncoder, RecurrentState, Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.rows import State
@@ -67,9 +69,15 @@ class RecurrentUserModel(nn.Module):
     still teaches when sessions end. With ``"slate"`` c_end competes as one more item of the slate.
     """
 
-    def __init__(self, size: Size, stop: Stop = "history", reward_law: RewardLaw | None = None) -> None:
+    def __init__(
+        self,
+        size: Size,
+        stop: Stop = "history",
+        reward_law: RewardLaw | None = None,
+        inputs: Inputs | None = None,
+    ) -> None:
         super().__init__()
-        self.encoder = ClickEncoder(size)
+        self.encoder = ClickEncoder(size, inputs)
         self.click = nn.Linear(size.units, size.embedding)
         self.reward = nn.Linear(size.units, size.embedding)
         self.stop = nn.Linear(size.units, 1)
@@ -79,7 +87,7 @@ class RecurrentUserModel(nn.Module):
 
     def forward(self, batch: SessionBatch) -> UserPrediction:
         """Scores at the M real steps of ``batch``."""
-        states = self.encoder(batch.click)[batch.real]  # (M, H)
+        states = self.encoder(batch.click, batch.context)[batch.real]  # (M, H)
         clicked = self._embedded(batch.click[batch.real])  # (M, E)
         scores = _dot(self.click(states), self._embedded(batch.slate[batch.real]))
         stop = self.stop(states).squeeze(-1)
@@ -89,13 +97,13 @@ class RecurrentUserModel(nn.Module):
             reward=(self.reward(states) * clicked).sum(-1),
         )
 
-    def start(self, sessions: int) -> RecurrentState:
-        """The state s_0 of ``sessions`` sessions."""
-        return self.encoder.start(sessions)
+    def start(self, sessions: int, context: PaddedRows | None = None) -> RecurrentState:
+        """The state s_0 of ``sessions`` sessions, whose first step has ``context`` (B, W)."""
+        return self.encoder.start(sessions, context)
 
     def outcome(self, state: RecurrentState, slate: Tensor) -> Outcome:
         """What may happen to ``slate`` (B, K)."""
-        embedded = self.encoder.embedding(slate)  # (B, K, E)
+        embedded = self.encoder.embedded(slate)  # (B, K, E)
         scores = _dot(self.click(state.top), embedded)
         log_p = outcome_log_probabilities(
             scores, self.stop(state.top).squeeze(-1), torch.ones_like(slate, dtype=torch.bool), self.stop_kind
@@ -107,9 +115,18 @@ class RecurrentUserModel(nn.Module):
         """Rewards drawn around their ``mean`` (B,)."""
         return self.reward_law.sample(mean, generator)
 
-    def advance(self, state: RecurrentState, slate: Tensor, click: Tensor) -> RecurrentState:  # noqa: ARG002
-        """The state after ``click`` (B,): items not clicked leave no trace (assumption 2 of the paper)."""
-        return self.encoder.advance(state, click)
+    def advance(
+        self,
+        state: RecurrentState,
+        slate: Tensor,  # noqa: ARG002
+        click: Tensor,
+        context: PaddedRows | None = None,
+    ) -> RecurrentState:
+        """The state after ``click`` (B,): items not clicked leave no trace (assumption 2 of the paper).
+
+        The step that follows has ``context`` (B, W).
+        """
+        return self.encoder.advance(state, click, context)
 
     def scores(self, state: RecurrentState) -> Tensor:
         """Click scores V^c of all items, by which U ranks the catalogue. (B, n)"""
@@ -121,15 +138,18 @@ class RecurrentUserModel(nn.Module):
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Click scores of the items shown at the M real steps. (M, K); 0 where nothing is shown"""
-        states = self.encoder(batch.click)[batch.real]  # (M, H)
+        states = self.encoder(batch.click, batch.context)[batch.real]  # (M, H)
         return _dot(self.click(states), self._embedded(batch.slate[batch.real]))
 
     def _item_scores(self, states: Tensor) -> ItemScores:
-        return ItemScores(self.click(states), self.encoder.embedding.weight, None, self.catalogue_size)
+        query, content = self.click(states), self.encoder.content
+        scores = None if content is None else ContentScores(query, content, self.catalogue_size)
+        return ItemScores(query, self.encoder.embedding.weight, None, self.catalogue_size, content=scores)
 
     def _embedded(self, items: Tensor) -> Tensor:
         """Embeddings of ``items``, any shape. (..., E)"""
-        return take_rows(self.encoder.embedding.weight, items, by_rows=self.encoder.embedding.sparse)
+        ids = take_rows(self.encoder.embedding.weight, items, by_rows=self.encoder.embedding.sparse)
+        return self.encoder.with_content(ids, items)
 
 
 def outcome_log_probabilities(scores: Tensor, stop: Tensor, shown: Tensor, kind: Stop) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from irecgan.policies.planning import make_plan, posterior, start_belief
+from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPWorld
 
@@ -39,12 +40,13 @@ class BeliefPolicy:
 
     def __init__(self, world: MDPWorld, generator: torch.Generator, *, beliefs: int = 256, rounds: int = 4) -> None:
         self.world = world
+        self.model = CandidateModel.of_world(world)
         self.plan = make_plan(world, generator, beliefs=beliefs, rounds=rounds)
-        self.value = float(self.plan.choose(start_belief(world, 1))[1])
+        self.value = float(self.plan.choose(start_belief(self.model, 1))[1])
 
     def start(self, sessions: int) -> BeliefState:
         """Certainty of the start state."""
-        return BeliefState(start_belief(self.world, sessions))
+        return BeliefState(start_belief(self.model, sessions))
 
     def propose(self, state: BeliefState, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """The best slates of the plan. (B, K)"""
@@ -52,4 +54,4 @@ class BeliefPolicy:
 
     def advance(self, state: BeliefState, slate: Tensor, click: Tensor) -> BeliefState:
         """The belief after ``click`` (B,) in ``slate`` (B, K)."""
-        return BeliefState(posterior(self.world, state.belief, slate, click))
+        return BeliefState(posterior(self.model, state.belief, slate, click))

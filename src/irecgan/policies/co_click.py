@@ -1,13 +1,14 @@
 """The item-to-item baseline: what was clicked in the same sessions as the clicks so far."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from irecgan.data.batch import SessionBatch, Sessions, offsets, ranges
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.data.ragged import offsets, ranges
 from irecgan.policies.oracle import Begun
 from irecgan.policies.popularity import Popularity
 
@@ -31,6 +32,10 @@ class Neighbours:
     def catalogue_size(self) -> int:
         """The number of items n."""
         return len(self.start) - 2
+
+    def with_new_items(self, new: int) -> "Neighbours":
+        """The same for a catalogue of ``new`` items more, which are related to nothing."""
+        return replace(self, start=nn.functional.pad(self.start, (0, new), value=int(self.start[-1])))
 
     def rows(self, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The neighbours of ``items`` (B,): place in ``items``, neighbour and weight of each. Three of (E',)"""

@@ -1,4 +1,4 @@
-"""Planning for someone who knows a simulated world but sees only clicks.
+"""Planning for someone who knows a simulated world, or believes to know its users, but sees only clicks.
 
 A plan is a set of (slate, values) pairs: ``values[z]`` is what a session is worth that is in state z when
 the slate is shown and that is continued by older pairs of the set. What is known of a session is the belief
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.oracle import best_static_slate, policy_value
 from irecgan.worlds.values import nonzero_divisor, refuse_endless, slate_candidates, worth
@@ -44,49 +45,84 @@ class Plan:
         return Plan(self.values[index], self.slates[index])
 
 
-def posterior(world: MDPWorld, belief: Tensor, slate: Tensor, click: Tensor) -> Tensor:
+def posterior(model: CandidateModel, belief: Tensor, slate: Tensor, click: Tensor) -> Tensor:
     """Bayes' belief after ``click`` (B,) in ``slate`` (B, K). (B, m) -> (B, m)
 
     A click that the belief holds impossible teaches nothing: then every state is as likely.
     """
-    total = world.reward[:, slate].sum(2).T  # (B, m)
-    chance = world.reward[:, click].T ** 2 / nonzero_divisor(total)  # candidate, then clicked
-    joint = torch.einsum("bz,zby->by", belief * chance, world.transition[:, click])
+    total = model.weight[:, slate].sum(2).T  # (B, m)
+    chance = (model.weight[:, click] * model.survival[:, click]).T / nonzero_divisor(total)
+    joint = torch.einsum("bz,zby->by", belief * chance, model.transition[:, click])
     mass = joint.sum(1, keepdim=True)
-    return torch.where(mass > 0, joint / nonzero_divisor(mass), 1 / world.state_count)
+    return torch.where(mass > 0, joint / nonzero_divisor(mass), 1 / model.states)
 
 
 def make_plan(
     world: MDPWorld, generator: torch.Generator, *, beliefs: int = 256, rounds: int = 4, backups: int = 20
 ) -> Plan:
-    """A plan for sessions from the start state.
+    """A plan for sessions in ``world``, from its start state; see `improved_plan`.
 
-    In each of ``rounds`` rounds sessions are played by the plan so far, at most ``beliefs`` different
-    beliefs that they met are kept, and the plan is improved at these up to ``backups`` times. It begins
-    with fixed slates, so it is never worth less than ``best_static_slate``. Raises UserError in a world
-    where sessions may never end.
+    It begins with fixed slates, so it is never worth less than ``best_static_slate``. Raises UserError in a
+    world where sessions may never end.
     """
     refuse_endless(world)
     plan = _fixed_slates(world)
-    start = start_belief(world, 1)
+    return improved_plan(
+        CandidateModel.of_world(world), plan, generator, beliefs=beliefs, rounds=rounds, backups=backups
+    )
+
+
+def improved_plan(
+    model: CandidateModel,
+    plan: Plan,
+    generator: torch.Generator,
+    *,
+    beliefs: int = 256,
+    rounds: int = 4,
+    backups: int = 20,
+) -> Plan:
+    """A plan that is worth no less than ``plan`` at any belief that was looked at.
+
+    In each of ``rounds`` rounds sessions are played by the plan so far, at most ``beliefs`` different
+    beliefs that they met are kept, and the plan is improved at these up to ``backups`` times.
+    """
+    start = start_belief(model, 1)
     for _ in range(rounds):
-        met = torch.cat(_meet(world, plan, 2 * beliefs, generator)).unique(dim=0)
+        met = torch.cat(_meet(model, plan, 2 * beliefs, generator)).unique(dim=0)
         chosen = torch.randperm(len(met), generator=generator)[: beliefs - 1]
         points = torch.cat([start, met[chosen]])
         for _ in range(backups):
             before = plan.choose(points)[1]
-            plan = _improve(world, plan, points)
+            plan = _improve(model, plan, points)
             gain = plan.choose(points)[1] - before
             if gain.max() <= _CONVERGED * before.max():
                 break
     return plan
 
 
-def start_belief(world: MDPWorld, sessions: int) -> Tensor:
-    """Certainty of the start state. (B, m) float64"""
-    belief = torch.zeros(sessions, world.state_count, dtype=torch.float64)
-    belief[:, world.start_state] = 1
-    return belief
+def fixed_slates(model: CandidateModel, slate_size: int) -> Plan:
+    """One slate throughout: the most attractive items of every state, and those of all states on average.
+
+    Raises UserError where such sessions never end.
+    """
+    appeal = torch.cat([model.survival, model.survival.mean(0, keepdim=True)])
+    slates = appeal.topk(slate_size, dim=1).indices  # (m + 1, K)
+    weight = model.weight.expand(len(slates), -1, -1)
+    rate = slate_candidates(weight, slates[:, None].expand(-1, model.states, -1)) * model.survival
+    return Plan(candidate_rate_values(model, rate), slates)
+
+
+def candidate_rate_values(model: CandidateModel, rate: Tensor) -> Tensor:
+    """What sessions are worth from each state on, by chances of clicks ``rate``. (..., m, n) -> (..., m)"""
+    onward = torch.einsum("...zj,zjy->...zy", rate, model.transition)
+    identity = torch.eye(model.states, dtype=onward.dtype)
+    values: Tensor = torch.linalg.solve(identity - onward, (rate * model.gain).sum(-1))
+    return values
+
+
+def start_belief(model: CandidateModel, sessions: int) -> Tensor:
+    """What is known before the first slate. (B, m) float64"""
+    return model.start.repeat(sessions, 1)
 
 
 def _fixed_slates(world: MDPWorld) -> Plan:
@@ -99,44 +135,46 @@ def _fixed_slates(world: MDPWorld) -> Plan:
     return Plan(torch.stack(values), torch.cat([slates, static.first[None]]))
 
 
-def _meet(world: MDPWorld, plan: Plan, sessions: int, generator: torch.Generator) -> list[Tensor]:
+def _meet(model: CandidateModel, plan: Plan, sessions: int, generator: torch.Generator) -> list[Tensor]:
     """The beliefs met in ``sessions`` sessions played by ``plan``: one tensor (B, m) per step."""
-    belief = start_belief(world, sessions)
+    belief = start_belief(model, sessions)
     met: list[Tensor] = []
     while len(belief) and len(met) < _LONGEST:
         met.append(belief)
         slate = plan.slates[plan.choose(belief)[0]]  # (B, K)
-        shown = world.reward[:, slate]  # (m, B, K)
-        chance = torch.einsum("bz,zbk->bk", belief, shown**2 / nonzero_divisor(shown.sum(2, keepdim=True)))
+        shown = model.weight[:, slate]  # (m, B, K)
+        rate = shown * model.survival[:, slate] / nonzero_divisor(shown.sum(2, keepdim=True))
+        chance = torch.einsum("bz,zbk->bk", belief, rate)
         draw = torch.rand(len(slate), 1, dtype=torch.float64, generator=generator)
         rank = torch.searchsorted(chance.cumsum(1), draw, right=True)  # K where the session ends
         stay = (rank < slate.shape[1]).squeeze(1)
         click = slate[stay].gather(1, rank[stay]).squeeze(1)
-        belief = posterior(world, belief[stay], slate[stay], click)
+        belief = posterior(model, belief[stay], slate[stay], click)
     return met
 
 
-def _improve(world: MDPWorld, plan: Plan, points: Tensor) -> Plan:
+def _improve(model: CandidateModel, plan: Plan, points: Tensor) -> Plan:
     """At every point the better of its best pair and of a new pair that is continued by ``plan``."""
-    # What a candidate is worth when a given pair continues: r^2 (1 + P . values); per unit of slate reward.
-    onward = world.reward[..., None] ** 2 * (1 + world.transition @ plan.values.T)  # (m, n, L)
+    # What a candidate is worth when a given pair continues, per unit of the slate's weight: (m, n, L).
+    clicked = (model.weight * model.survival)[..., None]
+    onward = clicked * (model.gain[..., None] + model.transition @ plan.values.T)
     index, old = plan.choose(points)
-    cells = max(onward[0].numel(), world.transition.numel() * world.slate_size // world.state_count)
+    cells = max(onward[0].numel(), model.weight.numel() * plan.slates.shape[1])
     rows = max(1, _CELLS // cells)
     chunks = zip(points.split(rows), plan.slates[index].split(rows), strict=True)
-    parts = [_backup(world, onward, *chunk) for chunk in chunks]
+    parts = [_backup(model, onward, *chunk) for chunk in chunks]
     values, slates = torch.cat([part.values for part in parts]), torch.cat([part.slates for part in parts])
     better = ((points * values).sum(1) > old)[:, None]
     kept = plan.at(index)
     return _distinct(Plan(torch.where(better, values, kept.values), torch.where(better, slates, kept.slates)))
 
 
-def _backup(world: MDPWorld, onward: Tensor, belief: Tensor, slate: Tensor) -> Plan:
+def _backup(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor) -> Plan:
     """The best pair found for each belief (B, m), with the search begun at ``slate`` (B, K)."""
-    best = _appraise(world, onward, belief, slate)
+    best = _appraise(model, onward, belief, slate)
     for step in (_linear_step, _swap_step):
         for _ in range(_STEPS):
-            other = _appraise(world, onward, belief, step(world, onward, belief, best))
+            other = _appraise(model, onward, belief, step(model, onward, belief, best))
             better = other.worth > best.worth * (1 + 1e-12)
             if not better.any():
                 break
@@ -148,7 +186,7 @@ def _backup(world: MDPWorld, onward: Tensor, belief: Tensor, slate: Tensor) -> P
 class _Appraisal:
     """What a slate is worth at each of B beliefs: f = sum_z b_z N_z / D_z.
 
-    D_z is the slate's reward in state z, and N_z the sum over its items of what each adds as a candidate,
+    D_z is the slate's weight in state z, and N_z the sum over its items of what each adds as a candidate,
     continued by the pair that is best after a click on it.
     """
 
@@ -169,28 +207,28 @@ class _Appraisal:
         )
 
 
-def _appraise(world: MDPWorld, onward: Tensor, belief: Tensor, slate: Tensor) -> _Appraisal:
-    total = nonzero_divisor(world.reward[:, slate].sum(2).T)
+def _appraise(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor) -> _Appraisal:
+    total = nonzero_divisor(model.weight[:, slate].sum(2).T)
     gain, after = torch.tensordot(belief / total, onward, dims=1).max(2)  # over the L pairs
-    states = torch.arange(world.state_count)[None, :, None]
+    states = torch.arange(model.states)[None, :, None]
     added = onward[states, slate[:, None], after.gather(1, slate)[:, None]]  # (B, m, K)
     values = added.sum(2) / total
     return _Appraisal(slate, after, gain, total, values, (belief * values).sum(1))
 
 
-def _linear_step(world: MDPWorld, onward: Tensor, belief: Tensor, now: _Appraisal) -> Tensor:  # noqa: ARG001
+def _linear_step(model: CandidateModel, onward: Tensor, belief: Tensor, now: _Appraisal) -> Tensor:  # noqa: ARG001
     """The K items that add most to first order: sum_z b_z (n_zj - N_z / D_z r_zj) / D_z. (B, K)"""
-    cost = (belief / now.total * now.values) @ world.reward
+    cost = (belief / now.total * now.values) @ model.weight
     return (now.gain - cost).topk(now.slate.shape[1], dim=1).indices
 
 
-def _swap_step(world: MDPWorld, onward: Tensor, belief: Tensor, now: _Appraisal) -> Tensor:
+def _swap_step(model: CandidateModel, onward: Tensor, belief: Tensor, now: _Appraisal) -> Tensor:
     """The slate with the one item swapped that gains most, if every item keeps its continuation. (B, K)"""
     size = now.slate.shape[1]
-    states = torch.arange(world.state_count)[None, :, None]
-    added = onward[states, torch.arange(world.catalogue_size), now.after[:, None]]  # (B, m, n)
-    reward = world.reward.expand_as(added)
-    shown = now.slate[:, None].expand(-1, world.state_count, -1)  # (B, m, K)
+    states = torch.arange(model.states)[None, :, None]
+    added = onward[states, torch.arange(model.items), now.after[:, None]]  # (B, m, n)
+    reward = model.weight.expand_as(added)
+    shown = now.slate[:, None].expand(-1, model.states, -1)  # (B, m, K)
     top = (now.values * now.total)[..., None, None] - added.gather(2, shown)[..., None] + added[:, :, None]
     bottom = now.total[..., None, None] - reward.gather(2, shown)[..., None] + reward[:, :, None]
     worth = torch.einsum("bz,bzkn->bkn", belief, top / nonzero_divisor(bottom))  # (B, K, n)

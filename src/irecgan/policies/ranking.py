@@ -5,6 +5,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
+from irecgan.data.sparse import PaddedRows
 from irecgan.models.recurrent import RecurrentState
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.drawing import drawn_slate, noisy, noisy_slate
@@ -73,9 +74,9 @@ class UserRanker:
         """The number of items n."""
         return self.user.catalogue_size
 
-    def start(self, sessions: int) -> RecurrentState:
-        """The state before the first slate."""
-        return self.user.start(sessions)
+    def start(self, sessions: int, context: PaddedRows | None = None) -> RecurrentState:
+        """The state before the first slate, which has ``context`` (B, W)."""
+        return self.user.start(sessions, context)
 
     def scores(self, state: RecurrentState) -> Tensor:
         """Click scores V^c of Eq. (1) for all items. (B, n)"""
@@ -85,9 +86,9 @@ class UserRanker:
         """Click scores V^c of ``items`` (B, C) alone. (B, C)"""
         return self.user.scores_of(state, items)
 
-    def advance(self, state: RecurrentState, click: Tensor) -> RecurrentState:
-        """The state after ``click`` (B,)."""
-        return self.user.advance(state, click[:, None], click)
+    def advance(self, state: RecurrentState, click: Tensor, context: PaddedRows | None = None) -> RecurrentState:
+        """The state after ``click`` (B,); the slate that follows has ``context`` (B, W)."""
+        return self.user.advance(state, click[:, None], click, context)
 
 
 class RankingPolicy(Generic[State]):
@@ -113,7 +114,7 @@ class RankingPolicy(Generic[State]):
             return ordered(noisy(offered, generator) if self.sampled else offered, scene.candidates)
         if items < LARGE:
             return self._slates(self.ranker.scores(state), generator)
-        parts = torch.arange(len(state)).split(max(1, _CELLS // items))
+        parts = torch.arange(len(state), device=generator.device).split(max(1, _CELLS // items))
         return torch.cat([self._slates(self.ranker.scores(state.take(part)), generator) for part in parts])
 
     def advance(self, state: State, slate: Tensor, click: Tensor) -> State:  # noqa: ARG002

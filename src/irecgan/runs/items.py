@@ -6,9 +6,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import offsets
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.columns import ITEM
+from irecgan.data.ragged import offsets
 from irecgan.data.reading import read_frame, write_frame
 from irecgan.errors import UserError
 from irecgan.policies.co_click import Neighbours

@@ -36,6 +36,16 @@ class Origin(_Record):
     seed: int
     settings: dict[str, Any]
     log: str  # digest of the encoded sessions
+    device: str = "cpu"  # of torch, on which it was trained
+    processes: int = 1  # that trained together
+
+
+class Decision(_Record):
+    """What a recipe with a choice settled on, and why."""
+
+    learned: str  # the recipe whose objective was learned
+    reason: str
+    figures: dict[str, float]
 
 
 class Manifest(_Record):
@@ -44,13 +54,14 @@ class Manifest(_Record):
     format: int
     irecgan: str  # the version that wrote it
     origin: Origin
-    deploys: Literal["user", "agent"]
+    deploys: Literal["user", "agent", "latent"]
     size: Size
     stop: Stop
     reward_law: RewardLaw
     slate_size: Annotated[int, Field(ge=1)]
     final_slates: bool
     files: dict[str, str]  # name -> sha256
+    decision: Decision | None = None  # of recipes that have a choice
 
     @model_validator(mode="after")
     def _has_sizes(self) -> Self:

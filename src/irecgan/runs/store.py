@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -13,13 +14,15 @@ from torch import Tensor
 import irecgan
 from irecgan.data.catalogue import Catalogue
 from irecgan.errors import UserError
+from irecgan.models.content import Inputs
 from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import Stop
 from irecgan.policies.co_click import Neighbours
+from irecgan.runs.columns import read_columns, write_columns
 from irecgan.runs.items import ITEMS, read_items, write_items
-from irecgan.runs.manifest import FORMAT, Manifest, Origin
+from irecgan.runs.manifest import FORMAT, Decision, Manifest, Origin
 from irecgan.tensors import write_tensors
 
 
@@ -27,19 +30,30 @@ from irecgan.tensors import write_tensors
 class Run:
     """A finished training."""
 
-    deploys: Literal["user", "agent"]
+    deploys: Literal["user", "agent", "latent"]
     networks: Mapping[ModelName, Network]  # those that learned
     catalogue: Catalogue
     popularity: Tensor  # (2, n) float32, return-weighted click counts: at t = 0, and later
     slate_size: int
     final_slates: bool  # whether every session of its log shows the slate at which its user left
     co_clicks: Neighbours | None = None  # items clicked in the same sessions; None in runs written without them
+    inputs: Inputs = field(default_factory=Inputs)  # the columns that the networks read
+    table: pl.DataFrame | None = None  # the columns of the items as they were told; None where none are read
 
 
-def save_run(directory: Path, run: Run, origin: Origin, *, size: Size, stop: Stop, reward_law: RewardLaw) -> None:
+def save_run(
+    directory: Path,
+    run: Run,
+    origin: Origin,
+    *,
+    size: Size,
+    stop: Stop,
+    reward_law: RewardLaw,
+    decision: Decision | None = None,
+) -> None:
     """Write ``run`` into ``directory``, ``run.json`` last."""
     write_items(directory, run.catalogue, run.popularity, run.co_clicks)
-    names = [ITEMS]
+    names = [ITEMS, *write_columns(directory, run.inputs, run.table)]
     for name, network in run.networks.items():
         names.append(f"{name}.safetensors")
         write_tensors(directory / names[-1], _served(network))
@@ -54,6 +68,7 @@ def save_run(directory: Path, run: Run, origin: Origin, *, size: Size, stop: Sto
         slate_size=run.slate_size,
         final_slates=run.final_slates,
         files={name: _digest(directory / name) for name in names},
+        decision=decision,
     ).write(directory)
 
 
@@ -72,10 +87,11 @@ def load_run(directory: Path) -> Run:
     catalogue, popularity, co_clicks = read_items(directory)
     if len(catalogue) != manifest.size.items:
         raise UserError(f"{directory / ITEMS}: not the {manifest.size.items} items of this run")
+    inputs, table = read_columns(directory, catalogue, manifest.files)
     networks: dict[ModelName, Network] = {}
     for name in NETWORKS:
         if f"{name}.safetensors" in manifest.files:
-            networks[name] = _load_network(directory / f"{name}.safetensors", name, manifest)
+            networks[name] = _load_network(directory / f"{name}.safetensors", name, manifest, inputs)
     return Run(
         deploys=manifest.deploys,
         networks=networks,
@@ -84,6 +100,8 @@ def load_run(directory: Path) -> Run:
         slate_size=manifest.slate_size,
         final_slates=manifest.final_slates,
         co_clicks=co_clicks,
+        inputs=inputs,
+        table=table,
     )
 
 
@@ -92,8 +110,8 @@ def _served(network: Network) -> dict[str, Tensor]:
     return {key: value for key, value in network.state_dict().items() if not key.startswith("heads.")}
 
 
-def _load_network(path: Path, name: ModelName, manifest: Manifest) -> Network:
-    network = blank_network(name, manifest.size, manifest.stop, manifest.reward_law)
+def _load_network(path: Path, name: ModelName, manifest: Manifest, inputs: Inputs) -> Network:
+    network = blank_network(name, manifest.size, manifest.stop, manifest.reward_law, inputs=inputs)
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:

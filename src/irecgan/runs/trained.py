@@ -1,6 +1,6 @@
 """A trained policy: what a user asks for slates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,24 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
+from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
+from irecgan.models.latent import LatentUserModel
+from irecgan.models.networks import Network
 from irecgan.models.user import RecurrentUserModel
+from irecgan.policies.context import ContextRanker, InContext
+from irecgan.policies.elsewhere import Elsewhere
 from irecgan.policies.interface import Policy, Ranker
+from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
 from irecgan.rows import Rows
 from irecgan.runs.store import Run, load_run
+
+Value = str | float | Sequence[str]
+Context = Mapping[str, Value]
+"""Values of context columns: text, numbers or, for lists, several texts."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +48,13 @@ class TrainedPolicy:
         final_slates: whether its log shows the slates at which users left.
         popularity: (2, n) return-weighted click counts in its log, at t = 0 and later.
         co_clicks: items clicked in the same sessions of its log; None in runs written without them.
+        device: where it computes.
+        context: how the context columns that it reads are coded; None where it reads none.
         ranker: scores the catalogue, by item index.
 
     """
 
-    def __init__(self, run: Run, name: str) -> None:
+    def __init__(self, run: Run, name: str, device: torch.device | str = "cpu") -> None:
         self.name = name
         self.catalogue: Catalogue = run.catalogue
         self.slate_size = run.slate_size
@@ -52,33 +64,39 @@ class TrainedPolicy:
         network = run.networks.get(run.deploys)
         if network is None:
             raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
-        if not isinstance(network, Agent | RecurrentUserModel):
-            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
-        self._network = network
-        self.ranker: Ranker[Any] = network if isinstance(network, Agent) else UserRanker(network)
+        self.device = torch.device(device)
+        self._scorer, self.ranker, self._reader = _ranking(network.to(self.device), name)
+        self.context = None if self._reader is None else run.inputs.context
 
     @torch.no_grad()
-    def recommend(self, history: Sequence[ItemId] = (), k: int | None = None) -> Recommendation:
+    def recommend(
+        self, history: Sequence[ItemId] = (), k: int | None = None, context: Context | None = None
+    ) -> Recommendation:
         """The best ``k`` items after the clicks ``history`` (oldest first).
 
         An item of the history that is not in the catalogue counts as a click on an unknown item. Fewer
         than ``k`` items come back when the catalogue is smaller. Equal scores: in catalogue order.
-        Raises UserError when ``k`` is below 1.
+        ``context``: values of context columns, at all steps of the session; those not given are missing.
+        Raises UserError when ``k`` is below 1, or the run reads no such column.
         """
         k = self.slate_size if k is None else k
         if k < 1:
             raise UserError(f"k: found {k}, expected at least 1")
-        scores: Tensor = self.ranker.scores(self._state(history))[0]
+        ranker = self._within(context)
+        scores: Tensor = ranker.scores(self._state(ranker, history))[0].cpu()
         probability = scores.softmax(0)
         best = first_of_ranking(scores, min(k, len(scores)))  # by score: probabilities far below the first are all 0
         return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
 
     @torch.no_grad()
-    def rerank(self, history: Sequence[ItemId], candidates: Sequence[ItemId]) -> Recommendation:
+    def rerank(
+        self, history: Sequence[ItemId], candidates: Sequence[ItemId], context: Context | None = None
+    ) -> Recommendation:
         """All ``candidates``, best first, with chances among the candidates.
 
         Candidates that are not in the catalogue come last, in the order given, with probability 0.
-        Equal scores: in the order given. Raises UserError for no candidate or one given twice.
+        Equal scores: in the order given. ``context``: as in `recommend`. Raises UserError for no candidate or one
+        given twice, or where the run reads no such column.
         """
         ids = list(candidates)
         if not ids:
@@ -88,7 +106,9 @@ class TrainedPolicy:
             raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
         index = self.catalogue.index_any(ids)
         known = index < len(self.catalogue)
-        scores = self.ranker.scores_of(self._state(history), index[None])[0].masked_fill(~known, -torch.inf)
+        ranker = self._within(context)
+        scores = ranker.scores_of(self._state(ranker, history), index[None].to(self.device))[0].cpu()
+        scores = scores.masked_fill(~known, -torch.inf)
         probability = scores.softmax(0) if bool(known.any()) else torch.zeros(len(ids))
         order = scores.argsort(descending=True, stable=True)
         return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
@@ -100,7 +120,7 @@ class TrainedPolicy:
         -inf for items that are not in the catalogue, and where nothing is shown.
         """
         known = batch.slate[batch.real] < len(self.catalogue)
-        return self._network.score_slates(batch).masked_fill(~known, -torch.inf)
+        return self._scorer.score_slates(batch.to(self.device)).to(known.device).masked_fill(~known, -torch.inf)
 
     def in_world(
         self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None
@@ -118,18 +138,58 @@ class TrainedPolicy:
         size = self.slate_size if slate_size is None else slate_size
         if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
-        policy = RankingPolicy(ranker or self.ranker, size, sampled=sampled)
-        return Translated.from_catalogue(policy, self.catalogue, items)
+        chosen = ranker or self.ranker
+        if isinstance(chosen, LatentRanker):
+            return Translated.from_catalogue(LatentPolicy(chosen, size, sampled=sampled), self.catalogue, items)
+        here = chosen if ranker is not None or self.device.type == "cpu" else Elsewhere(chosen, self.device)
+        return Translated.from_catalogue(RankingPolicy(here, size, sampled=sampled), self.catalogue, items)
 
-    def _state(self, history: Sequence[ItemId]) -> Rows:
-        """The ranker's state after ``history``."""
-        state: Rows = self.ranker.start(1)
-        for click in self.catalogue.index_any(list(history)):
-            state = self.ranker.advance(state, click[None])
+    def _within(self, context: Context | None) -> Ranker[Any]:
+        """The ranker where every step has ``context``."""
+        if not context:
+            return self.ranker
+        if self.context is None or self._reader is None:
+            raise UserError(f"context: found {next(iter(context))!r}; {self.name} was trained without context columns")
+        values = {
+            key: value if isinstance(value, str) else " ".join(map(str, _listed(value)))
+            for key, value in context.items()
+        }
+        rows = self.context.encode_values(values, "context")
+        return InContext(self._reader, rows.padded(torch.tensor([0])).to(self.device))
+
+    def _state(self, ranker: Ranker[Any], history: Sequence[ItemId]) -> Rows:
+        """The state of ``ranker`` after ``history``."""
+        state: Rows = ranker.start(1)
+        for click in self.catalogue.index_any(list(history)).to(self.device):
+            state = ranker.advance(state, click[None])
         return state
 
 
-def load_policy(directory: Path | str) -> TrainedPolicy:
-    """The policy of a run directory. Raises UserError when it is not a whole run of this version."""
-    path = Path(directory)
-    return TrainedPolicy(load_run(path), path.resolve().name)
+def _ranking(
+    network: Network, name: str
+) -> tuple[Agent | RecurrentUserModel | LatentRanker, Ranker[Any], ContextRanker[Any] | None]:
+    """What scores logged slates, what ranks the catalogue, and the same where it may read context."""
+    match network:
+        case Agent():
+            return network, network, network
+        case RecurrentUserModel():
+            ranker = UserRanker(network)
+            return network, ranker, ranker
+        case LatentUserModel():
+            planned = LatentRanker(network)
+            return planned, planned, None
+        case _:
+            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
+
+
+def _listed(value: Value) -> Sequence[str | float]:
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def load_policy(directory: Path | str, device: str = "cpu") -> TrainedPolicy:
+    """The policy of a run directory, on a ``device`` of `irecgan.devices.DEVICES`.
+
+    Raises UserError when it is not a whole run of this version, or there is no such device.
+    """
+    path, found = Path(directory), find_device(device)
+    return TrainedPolicy(load_run(path), path.resolve().name, found)

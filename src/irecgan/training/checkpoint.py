@@ -29,7 +29,7 @@ class Progress:
 def save_checkpoint(path: Path, lab: Lab, progress: Progress) -> None:
     """Write all weights, optimiser states, the progress and the account of the unit under way to ``path`` at once."""
     tensors = {f"best/{k}": v for k, v in progress.best.items()}
-    for name, learner in lab.learners.items():
+    for name, learner in lab.states.items():
         tensors |= {f"{name}/{k}": v for k, v in learner.state().items()}
     state = {k: v for k, v in asdict(_without_best(progress)).items() if k != "best"}
     account = lab.journal.account
@@ -48,7 +48,7 @@ def load_checkpoint(path: Path, lab: Lab) -> Progress:
             progress = Progress(**json.loads(file.metadata()["progress"]))
             account = Account(**json.loads(file.metadata().get("unit", "{}")))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        for name, learner in lab.learners.items():
+        for name, learner in lab.states.items():
             learner.load_state(below(tensors, f"{name}/"))
         if generated := below(tensors, "generated/"):
             account.generated = Sessions(**generated, catalogue_size=lab.data.items)  # type: ignore[arg-type]

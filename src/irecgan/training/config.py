@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from irecgan.data.fitting import parse_wanted
 from irecgan.errors import UserError
 from irecgan.models.outputs import Output
 from irecgan.models.recurrent import Cell, Size
@@ -44,6 +45,11 @@ class TrainingConfig(BaseModel):
     negatives: Positive = 1000  # items drawn for each batch, with softmax=sampled
     sparse: bool = False  # with softmax=sampled: of tables with a row for each item, Adam moves the rows a batch read
 
+    item_features: str | None = None  # columns of items.parquet that models read: price,brand:category,tags:list or all
+    context_features: str | None = None  # columns of the log that models read: device,hour or all
+    missing_features: Literal["own", "average"] = "own"  # a value that is not there: a feature of its own, or none
+    id_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # with item_features: share of ids that a batch does not see
+
     gamma: Annotated[float, Field(ge=0, le=1)] = 0.9
     lambda_r: Weight = 3.0
     lambda_p: Weight = 1.0
@@ -52,6 +58,9 @@ class TrainingConfig(BaseModel):
     top_k_correction: bool = False  # in pgis: the gradient of a slate's chance to hold the click
     advantage: Literal["td", "mc"] = "td"  # in ac and acu: one step ahead, or the whole return
     value_weight: Weight = 1.0  # of the value's error beside the policy's objective, in ac and acu
+
+    # in slate: of the items in shown order, or of them as a set; by default in order where the softmax is full
+    slate_likelihood: Literal["ordered", "set"] | None = None
 
     agent_learning_rate: Rate = 1e-4
     user_learning_rate: Rate = 5e-4
@@ -73,6 +82,11 @@ class TrainingConfig(BaseModel):
     completions: Positive = 5  # N of Eq. (6)
     discriminator_sessions: Positive = 1000  # generated for D in each round; never more than are logged
 
+    distillation_epochs: Positive = 15  # at most, each with fresh sessions
+    distillation_sessions: Positive = 2_000  # in an epoch
+    distillation_held_out: Positive = 500  # sessions of the planner by which the agent is stopped
+    planner_share: Annotated[float, Field(ge=0, le=1)] = 0.5  # of them played by the planner, the others by the agent
+
     slate_size: Positive | None = None  # items the agent shows; the log's median when not given
     max_length: Positive | None = (
         None  # clicks after which a generated session is cut; one more than the log's longest has
@@ -87,6 +101,20 @@ class TrainingConfig(BaseModel):
     def _needs_samples(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("softmax") == "full":
             raise ValueError("expected softmax=sampled with it: a full softmax reads every row")
+        return value
+
+    @field_validator("slate_likelihood")
+    @classmethod
+    def _needs_all_scores(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "ordered" and info.data.get("softmax") == "sampled":
+            raise ValueError("expected softmax=full with it: an ordered slate is drawn from all items")
+        return value
+
+    @field_validator("item_features", "context_features")
+    @classmethod
+    def _names_columns(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            parse_wanted(value, str(info.field_name))
         return value
 
     def size(self, items: int) -> Size:

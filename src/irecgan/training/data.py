@@ -1,14 +1,16 @@
 """What a training knows of its log."""
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from irecgan.data.batch import Joined, Sessions, SessionSource
+from irecgan.data.sparse import SparseRows
 from irecgan.errors import UserError
+from irecgan.models.content import Inputs
 from irecgan.models.rewards import RewardLaw
 
 _HASHED = 10_000_000  # numbers made wide at once
@@ -21,6 +23,7 @@ class TrainingData:
     train: Sessions
     validation: Sessions
     final_slates: bool  # whether every session shows the slate at which its user left
+    inputs: Inputs = field(default_factory=Inputs)  # the columns that models read; those of the items of the log alone
 
     @property
     def items(self) -> int:
@@ -49,7 +52,12 @@ class TrainingData:
         return float((self.train.position >= 0).sum() / len(self.train))
 
     def mixed(self, generated: Sessions) -> SessionSource:
-        """The sessions to learn from and generated ones; without a copy of the former where they are stored."""
+        """The sessions to learn from and generated ones; without a copy of the former where they are stored.
+
+        Generated sessions have no context of their own: at each step it is the log's average.
+        """
+        if self.inputs.context is not None:
+            generated = replace(generated, context=self.inputs.context.average(len(generated.click)))
         if self.train.block is None:
             return Sessions.concat([self.train, generated])
         return Joined((self.train, generated), self.train.block)
@@ -68,11 +76,27 @@ class TrainingData:
         """A digest of every number that is learned from, to tell whether two trainings see the same log."""
         digest = hashlib.sha256()
         for sessions in (self.train, self.validation):
-            for field in fields(sessions):
-                if field.type is Tensor:  # what is optional is for baselines: nothing learns from it
-                    for part in getattr(sessions, field.name).split(_HASHED):
-                        digest.update((part if part.is_floating_point() else part.long()).numpy().tobytes())
+            for each in fields(sessions):
+                if each.type is Tensor:  # what is optional is for baselines, or is context
+                    _update(digest, getattr(sessions, each.name))
+            if sessions.context is not None:
+                _update_rows(digest, sessions.context)
+        if self.inputs.items is not None:
+            _update_rows(digest, self.inputs.items.rows)
+            digest.update(self.inputs.items.code.model_dump_json().encode())
+        if self.inputs.context is not None:
+            digest.update(self.inputs.context.model_dump_json().encode())
         return digest.hexdigest()
+
+
+def _update(digest: "hashlib._Hash", values: Tensor) -> None:
+    for part in values.split(_HASHED):
+        digest.update((part if part.is_floating_point() else part.long()).numpy().tobytes())
+
+
+def _update_rows(digest: "hashlib._Hash", rows: SparseRows) -> None:
+    for values in (rows.start, rows.feature, rows.weight):
+        _update(digest, values)
 
 
 def hold_out(

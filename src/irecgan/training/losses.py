@@ -18,6 +18,7 @@ from irecgan.objectives.importance import (
 )
 from irecgan.objectives.next_click import next_click_loss
 from irecgan.objectives.policy import agent_return, policy_gradient_loss
+from irecgan.objectives.slates import ordered_log_likelihood, set_log_likelihood
 from irecgan.training.config import TrainingConfig
 from irecgan.training.likelihood import Likelihood, exact
 
@@ -98,12 +99,33 @@ def next_click(
     return next_click_loss(log_policy, _known(batch)[batch.real], len(batch))
 
 
+def whole_slate(
+    agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood | None = None
+) -> Tensor:
+    """Eq. (10) with credit for every item of the slate in place of the clicked one.
+
+    What a step earned, and all that followed, is put down to the whole slate: a policy that chose it by what it
+    knew of the user is imitated, and the more where it earned more.
+    """
+    log_slate = _log_slate(agent, batch, config, likelihood or exact(config))
+    value = agent_return(batch.score, batch.reward, batch.clicked, config.gamma, config.lambda_r)
+    return policy_gradient_loss(log_slate, value[batch.real], len(batch))
+
+
+def slate_imitation(
+    agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood | None = None
+) -> Tensor:
+    """Minus the log-likelihood of the slates at all steps, whatever they earned: a planner's slates are distilled."""
+    log_slate = _log_slate(agent, batch, config, likelihood or exact(config))
+    return policy_gradient_loss(log_slate, torch.ones_like(log_slate), len(batch))
+
+
 @torch.no_grad()
 def weight_metrics(agent: Agent, sessions: Sessions, config: TrainingConfig) -> dict[str, float]:
     """The effective share of the clicks in ``sessions`` under PGIS's weights, and the share that is capped."""
     weights = []
     for rows in in_order(sessions.steps, 256):
-        batch = sessions.batch(rows)
+        batch = sessions.batch(rows).to(agent.encoder.first.device)
         behaviour, log_policy = _off_policy(agent, batch, exact(config))
         weights.append(_weights(batch, behaviour, log_policy, config)[_known(batch)[batch.real]])
     weight = torch.cat(weights)
@@ -127,6 +149,17 @@ def _known(batch: SessionBatch) -> Tensor:
 def _log_policy(agent: Agent, states: Tensor, batch: SessionBatch, likelihood: Likelihood) -> Tensor:
     """Log pi of the clicks at ``states`` (M, H); any number where none is known. (M,)"""
     return likelihood(agent.item_scores(states), batch.click[batch.real])
+
+
+def _log_slate(agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood) -> Tensor:
+    """The log-likelihood of the known items of each slate, per item. (M,)"""
+    scores, slate = agent.item_scores(agent.states(batch)), batch.slate[batch.real]
+    known = batch.shown[batch.real] & (slate < batch.catalogue_size)
+    if (config.slate_likelihood or ("ordered" if config.softmax == "full" else "set")) == "ordered":
+        return ordered_log_likelihood(scores.all(), slate, known)
+    first = slate.gather(1, known.int().argmax(1, keepdim=True)).squeeze(1)  # (M,) the first that is known
+    found = scores.at(torch.cat([first[:, None], slate], dim=1))  # (M, 1 + K)
+    return set_log_likelihood(likelihood(scores, first), found[:, 0], found[:, 1:], known)
 
 
 def _off_policy(agent: Agent, batch: SessionBatch, likelihood: Likelihood) -> tuple[Tensor, Tensor]:

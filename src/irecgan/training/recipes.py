@@ -1,12 +1,17 @@
 """The models of the paper's tables, as rows of one table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from irecgan.errors import UserError
 from irecgan.models.agent import Head
 from irecgan.models.networks import ModelName
+from irecgan.runs.manifest import Decision
+from irecgan.seeding import Streams
+from irecgan.training.data import TrainingData
+from irecgan.training.gates import Gate, Noted
+from irecgan.training.latent.fit import FitLatent, PlanLatent
 from irecgan.training.losses import (
     AgentLoss,
     actor_critic,
@@ -14,8 +19,10 @@ from irecgan.training.losses import (
     off_policy_gradient,
     policy_gradient,
     weight_metrics,
+    whole_slate,
 )
 from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
+from irecgan.training.slate_information import slate_information
 
 
 @dataclass(frozen=True)
@@ -24,17 +31,21 @@ class Recipe:
 
     name: str
     summary: str
-    deploys: Literal["user", "agent"]
+    deploys: Literal["user", "agent", "latent"]
     phases: Sequence[Phase]
     agent_loss: AgentLoss = policy_gradient
     heads: Sequence[Head] = ()  # of the agent, for its objective
     judge: AgentLoss = policy_gradient  # the loss on held-out sessions by which the agent is stopped
+    gate: Gate | None = None  # what the log must show first
 
     @property
     def teaches(self) -> tuple[ModelName, ...]:
         """The models that learn in any of its phases."""
         return tuple(dict.fromkeys(name for phase in self.phases for name in phase.teaches))
 
+
+SLATES_INFORM = Gate("check-slates", slate_information, otherwise="pg")
+"""Learning from whole slates needs slates that were chosen by what was known of the user."""
 
 _TABLE = (
     Recipe("lstm", "the user model alone, on the log; ranks by click score", "user", (Fit("user"),)),
@@ -63,6 +74,15 @@ _TABLE = (
     ),
     Recipe("ac", "the agent alone, by actor-critic on the log", "agent", (Fit("agent"),), actor_critic, ("value",)),
     Recipe(
+        "slate",
+        "the agent alone, with credit for the whole logged slate; pg where slates tell nothing",
+        "agent",
+        (Fit("agent"),),
+        whole_slate,
+        judge=whole_slate,
+        gate=SLATES_INFORM,
+    ),
+    Recipe(
         "pgu",
         "the agent on logged and generated sessions, without a discriminator",
         "agent",
@@ -82,6 +102,12 @@ _TABLE = (
         "agent",
         (Fit("user"), Fit("agent"), FitDiscriminator(), Rounds(scored=True, keeps=("agent",))),
     ),
+    Recipe(
+        "latent",
+        "users with a hidden state, of which slates and clicks are evidence; plans slates on what the clicks tell",
+        "latent",
+        (FitLatent(), PlanLatent()),
+    ),
 )
 
 RECIPES = {recipe.name: recipe for recipe in _TABLE}
@@ -95,3 +121,14 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise UserError(f"recipe {name!r}: no such recipe; expected one of {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def admitted(recipe: Recipe, data: TrainingData, streams: Streams) -> tuple[Recipe, Decision | None]:
+    """What learns from ``data`` in the name of ``recipe``, and why: itself, or the one its gate names."""
+    if recipe.gate is None:
+        return recipe, None
+    finding = recipe.gate.ask(data, streams)
+    chosen = recipe if finding.passed else find_recipe(recipe.gate.otherwise)
+    phases = (Noted(recipe.gate.name, finding.metrics), *chosen.phases)
+    decision = Decision(learned=chosen.name, reason=finding.text, figures=dict(finding.metrics))
+    return replace(chosen, phases=phases), decision

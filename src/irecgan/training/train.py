@@ -7,25 +7,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encoded_parts
 from irecgan.data.log import Log, SessionLog
 from irecgan.data.scanned import read_or_scan
 from irecgan.data.stored import BLOCK, stored
+from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
+from irecgan.models.networks import FITTED, ModelName, Network, grown
 from irecgan.policies.co_click import co_clicks
 from irecgan.policies.popularity import return_weighted_counts
-from irecgan.runs.manifest import MANIFEST, Manifest, Origin
+from irecgan.runs.manifest import MANIFEST, Decision, Manifest, Origin
 from irecgan.runs.store import Run, save_run
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
+from irecgan.training.columns import Columns, Told, beside, read_columns, wanted_context
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData, hold_out_rows
+from irecgan.training.distributed import LostProcessError, Processes, process_group
 from irecgan.training.lab import Lab, make_lab
 from irecgan.training.loop import CHECKPOINT, run_phases
-from irecgan.training.recipes import Recipe, find_recipe
+from irecgan.training.recipes import Recipe, admitted, find_recipe
 
 BEGUN = "training.json"
 """What a training that is under way began with; gone when it is finished."""
@@ -39,43 +45,96 @@ def train(
     out: Path | str,
     recipe: str = "irecgan",
     validation: SessionLog | Path | str | None = None,
+    items: Told | None = None,
     seed: int = 0,
     settings: Mapping[str, Any] | TrainingConfig | None = None,
     resume: bool = False,
+    device: str = "cpu",
 ) -> TrainedPolicy:
     """Learn a policy from ``log`` and write it to the directory ``out``.
+
+    Called in several processes, by torchrun or in any process group of torch that is there already, it trains
+    data-parallel: every process reads the log, takes its share of every batch, and the first one writes ``out``.
+    All have to be called with the same arguments.
 
     Args:
         log: a session log, or its file.
         out: the run directory to make.
         recipe: a name of `irecgan.training.recipes.RECIPES`.
         validation: sessions to stop by; by default a share of ``log`` is held out.
+        items: what is told of items, for the setting ``item_features``; by default ``items.parquet`` beside the log's
+            file. Items that are not in the log join the catalogue.
         seed: of all that is random. Same seed, same log, same settings: same weights.
         settings: keys of `TrainingConfig` that differ from their defaults.
         resume: go on with a training in ``out`` that was interrupted. The weights come out as if it had not been.
+        device: ``cpu``, ``cuda`` or ``auto``; with several processes on a machine each has a GPU of its own.
 
     Raises:
-        UserError: a setting or the log is wrong, ``out`` is taken, or ``resume`` meets another training.
+        UserError: a setting or the log is wrong, ``out`` is taken, ``resume`` meets another training, or there is no
+            such device.
+        LostProcessError: another process ended; ``resume`` goes on where the last checkpoint stands.
 
     """
-    found, directory = find_recipe(recipe), Path(out)
+    with process_group(find_device(device)) as processes:
+        return _train(log, Path(out), recipe, validation, items, seed, settings, resume=resume, processes=processes)
+
+
+def _train(  # noqa: PLR0917
+    log: SessionLog | Path | str,
+    directory: Path,
+    recipe: str,
+    validation: SessionLog | Path | str | None,
+    items: Told | None,
+    seed: int,
+    settings: Mapping[str, Any] | TrainingConfig | None,
+    *,
+    resume: bool,
+    processes: Processes,
+) -> TrainedPolicy:
+    found = find_recipe(recipe)
     config = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
+    if config.sparse and processes.size > 1:
+        raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
+    if processes.size > 1 and set(FITTED) & set(found.teaches):
+        raise UserError(f"recipe {recipe}: found {processes.size} processes; it is fitted by one")
     streams = Streams(seed)
-    data, catalogue = _read(log, validation, config, streams, directory)
-    origin = Origin(recipe=recipe, seed=seed, settings=config.model_dump(), log=data.fingerprint())
-    fresh = not _take_up(directory, origin, resume=resume)
+    data, columns = _read(log, validation, config, streams, directory, items=items)
+    origin = Origin(
+        recipe=recipe,
+        seed=seed,
+        settings=config.model_dump(),
+        log=data.fingerprint(),
+        device=processes.device.type,
+        processes=processes.size,
+    )
+    processes.expect_same([(key, str(value)) for key, value in origin.model_dump().items()])
+    fresh = processes.first_does(lambda: not _take_up(directory, origin, resume=resume))
     if not (directory / MANIFEST).exists():
         try:
+            learns, decision = admitted(found, data, streams)
+            if processes.first:
+                _tell(directory, found, decision)
             lab = make_lab(
-                data, config, streams, found.agent_loss, found.heads, judge=found.judge, teaches=found.teaches
+                data,
+                config,
+                streams,
+                learns.agent_loss,
+                learns.heads,
+                judge=learns.judge,
+                teaches=learns.teaches,
+                processes=processes,
             )
             with file_errors(directory):
-                run_phases(found, lab, directory)
+                run_phases(learns, lab, directory)
+        except LostProcessError:
+            raise
         except UserError:
-            if fresh:
+            if fresh and processes.first:
                 shutil.rmtree(directory)
             raise
-        _finish(directory, found, lab, catalogue, origin)
+        if processes.first:
+            _finish(directory, learns, lab, columns, origin, decision=decision)
+    processes.wait()
     return load_policy(directory)
 
 
@@ -85,26 +144,35 @@ def _read(
     config: TrainingConfig,
     streams: Streams,
     out: Path,
-) -> tuple[TrainingData, Catalogue]:
+    *,
+    items: Told | None,
+) -> tuple[TrainingData, Columns]:
     """The encoded sessions and their items. Only they stay in memory, and of a large log not even they."""
     train_log = _opened(log, config)
     held_out = None if validation is None else _opened(validation, config)
     catalogue = Catalogue.from_log(train_log)
     if not train_log.clicks:
         raise UserError(f"{train_log.name}: column click: found no click on any row; there is nothing to learn from")
+    columns = read_columns(train_log, catalogue, config, beside(log) if items is None else items)
+    inputs, context = columns.learned(len(catalogue)), columns.inputs.context
     keep = _in_memory if train_log.steps <= config.in_memory_steps else partial(stored, directory=_existing(out))
     if held_out is None:
-        sessions = keep(encoded_parts(train_log, catalogue))
+        sessions = keep(encoded_parts(train_log, catalogue, context=context))
         parts = hold_out_rows(len(sessions), config.validation_share, streams.torch("hold-out"), train_log.name)
         rest, held = (keep(sessions.select(some) for some in rows.split(BLOCK)) for rows in parts)
-        return TrainingData(rest, held, train_log.ends_unclicked), catalogue
+        return TrainingData(rest, held, train_log.ends_unclicked, inputs), columns
     final_slates = train_log.ends_unclicked and held_out.ends_unclicked
-    learn, stop_by = (keep(encoded_parts(part, catalogue, final_slates=final_slates)) for part in (train_log, held_out))
-    return TrainingData(learn, stop_by, final_slates), catalogue
+    learn, stop_by = (
+        keep(encoded_parts(part, catalogue, final_slates=final_slates, context=context))
+        for part in (train_log, held_out)
+    )
+    return TrainingData(learn, stop_by, final_slates, inputs), columns
 
 
 def _opened(log: SessionLog | Path | str, config: TrainingConfig) -> Log:
-    return log if isinstance(log, SessionLog) else read_or_scan(Path(log), config.in_memory_steps)
+    if isinstance(log, SessionLog):
+        return log
+    return read_or_scan(Path(log), config.in_memory_steps, wanted_context(config))
 
 
 def _in_memory(parts: Iterable[Sessions]) -> Sessions:
@@ -140,7 +208,7 @@ def _take_up(directory: Path, origin: Origin, *, resume: bool) -> bool:
 
 
 def _expect_same(path: Path, begun: Origin, now: Origin) -> None:
-    before, after = ({**o.model_dump(exclude={"settings"}), **o.settings} for o in (begun, now))
+    before, after = ({**o.settings, **o.model_dump(exclude={"settings"})} for o in (begun, now))
     for key in before | after:
         if key not in _HARMLESS and before.get(key) != after.get(key):
             raise UserError(
@@ -149,18 +217,37 @@ def _expect_same(path: Path, begun: Origin, now: Origin) -> None:
             )
 
 
-def _finish(directory: Path, recipe: Recipe, lab: Lab, catalogue: Catalogue, origin: Origin) -> None:
+def _tell(directory: Path, recipe: Recipe, decision: Decision | None) -> None:
+    """Warn when another recipe learns than was asked for."""
+    if decision is not None and decision.learned != recipe.name:
+        logging.getLogger("irecgan").warning(
+            "%s: %s; %s learns in place of %s", directory, decision.reason, decision.learned, recipe.name
+        )
+
+
+def _finish(
+    directory: Path, recipe: Recipe, lab: Lab, columns: Columns, origin: Origin, *, decision: Decision | None
+) -> None:
     config, data = lab.config, lab.data
+    size, new = config.size(len(columns.catalogue)), len(columns.catalogue) - data.items
+
+    def network(name: ModelName) -> Network:
+        made = lab.model(name)
+        return grown(name, made, size, config.stop, data.reward_law, inputs=columns.inputs) if new else made
+
+    popularity = return_weighted_counts(data.train, config.gamma, config.lambda_r)  # (2, n)
     run = Run(
         deploys=recipe.deploys,
-        networks={name: lab.model(name) for name in recipe.teaches},
-        catalogue=catalogue,
-        popularity=return_weighted_counts(data.train, config.gamma, config.lambda_r),
+        networks={name: network(name) for name in recipe.teaches},
+        catalogue=columns.catalogue,
+        popularity=nn.functional.pad(popularity, (0, new)),
         slate_size=lab.slate_size,
         final_slates=data.final_slates,
-        co_clicks=co_clicks(data.train),
+        co_clicks=co_clicks(data.train).with_new_items(new),
+        inputs=columns.inputs,
+        table=columns.table,
     )
-    save_run(directory, run, origin, size=config.size(data.items), stop=config.stop, reward_law=data.reward_law)
+    save_run(directory, run, origin, size=size, stop=config.stop, reward_law=data.reward_law, decision=decision)
     _clear(directory)
 
 

@@ -9,7 +9,9 @@ from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.files import atomic_directory, write_json
 from irecgan.runs.trained import TrainedPolicy, load_policy
+from irecgan.training.columns import Told, beside
 from irecgan.training.config import TrainingConfig
+from irecgan.training.distributed import launched
 from irecgan.training.metrics import best_losses
 from irecgan.training.recipes import find_recipe
 from irecgan.training.train import train
@@ -30,6 +32,7 @@ def train_best(
     recipe: str,
     candidates: Sequence[Mapping[str, Any]] = AGENT_RATES,
     validation: SessionLog | Path | str | None = None,
+    items: Told | None = None,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
 ) -> TrainedPolicy:
@@ -45,6 +48,7 @@ def train_best(
         recipe: a name of `irecgan.training.recipes.RECIPES`.
         candidates: keys of `TrainingConfig` that differ from ``settings``.
         validation: sessions to judge by; by default the same share of ``log`` is held out for all.
+        items: as in `train`.
         seed: of all that is random.
         settings: common to all candidates.
 
@@ -53,6 +57,8 @@ def train_best(
 
     """
     find_recipe(recipe)
+    if together := launched():
+        raise UserError(f"train_best: found {together} processes launched together, expected one")
     if not candidates:
         raise UserError("candidates: found none, expected at least one")
     configs = [TrainingConfig.checked({**(settings or {}), **candidate}) for candidate in candidates]
@@ -62,11 +68,12 @@ def train_best(
             raise UserError(
                 f"candidates: found {key} of {sorted(found)}, expected one: it is part of the held-out loss"
             )
+    told = beside(log) if items is None else items
     learn = log if isinstance(log, SessionLog) else SessionLog.read(log)
     with atomic_directory(Path(out)) as directory:
         trials = [directory / str(i) for i in range(len(configs))]
         for trial, config in zip(trials, configs, strict=True):
-            train(learn, out=trial, recipe=recipe, validation=validation, seed=seed, settings=config)
+            train(learn, out=trial, recipe=recipe, validation=validation, items=told, seed=seed, settings=config)
         losses = [list(best_losses(trial).values())[-1] for trial in trials]
         kept = losses.index(min(losses))
         for path in trials[kept].iterdir():

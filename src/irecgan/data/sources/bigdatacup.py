@@ -20,16 +20,23 @@ def read_bigdatacup(paths: Sequence[Path], streams: Streams) -> Raw:
     A user sees three pages of three items; an item's page is its ``location``. The slate of a step is
     what the user has not bought yet, in page order. The data have lost the rank within a page and the
     order of purchases: pages are bought in order, and within a page both orders are drawn from the seed.
-    The path is the directory that holds the two Parquet files, or their CSV copies.
+    The path is the directory that holds the two Parquet files, or their CSV copies. Context of all steps
+    is the user's portrait (``portrait_1`` .. ``portrait_10``, 0 or 1); items have ``price``, ``location`` and the parts
+    of their vector (``vector_1`` ..).
     """
     if len(paths) != 1 or not paths[0].is_dir():
         raise UserError(f"{paths[0]}: expected one directory with {_SESSIONS[0]} and {_ITEMS[0]}, or their CSV copies")
-    shown, rows = _shown(_find(paths[0], _SESSIONS))
-    shown = shown.join(_pages(_find(paths[0], _ITEMS)), on=ITEM, how="left", maintain_order="left")
+    sessions, items = (_find(paths[0], names) for names in (_SESSIONS, _ITEMS))
+    shown, rows = _shown(sessions)
+    shown = shown.join(_pages(items), on=ITEM, how="left", maintain_order="left")
     if shown["page"].has_nulls():
         item = shown.filter(pl.col("page").is_null())[ITEM][0]
         raise UserError(f"{paths[0]}: item {item} is shown, but not in {_ITEMS[0]}")
-    return Raw(_steps(shown, streams), rows)
+    steps = _steps(shown, streams)
+    portraits = _portraits(sessions)
+    if portraits is not None:
+        steps = steps.join(portraits, on=SESSION, how="left", maintain_order="left")
+    return Raw(steps, rows, items=_item_columns(items))
 
 
 def _steps(shown: pl.DataFrame, streams: Streams) -> pl.DataFrame:
@@ -98,6 +105,36 @@ def _pages(path: Path) -> pl.DataFrame:
             f"{path}: item {wrong[ITEM][0]}: column location: found {found!r}; expected the number of a page"
         )
     return pages.select(ITEM, "page")
+
+
+def _portraits(path: Path) -> pl.DataFrame | None:
+    """Rows (SESSION, portrait_1, ..), where the file has them: a text of numbers, or columns between user and items."""
+    frame = _frame(path, USER)
+    if "portrait" in frame.columns:
+        portrait = _parts(frame["portrait"], " ", "portrait")
+    else:
+        own = [column for column in frame.columns[1:] if not column.startswith("item_")]
+        portrait = frame.select(pl.col(column).alias(f"portrait_{i}") for i, column in enumerate(own, start=1))
+    if not portrait.width:
+        return None
+    numbers = portrait.select(pl.all().cast(pl.Int64, strict=False))
+    return numbers.insert_column(0, frame[USER].alias(SESSION))
+
+
+def _item_columns(path: Path) -> pl.DataFrame | None:
+    """Rows (ITEM, price, location, vector_1, ..) of what the file has of these."""
+    frame = _frame(path, ITEM)
+    found = frame.select(name for name in ("price", "location") if name in frame.columns)
+    vectors = _parts(frame["item_vec"], ",", "vector") if "item_vec" in frame.columns else pl.DataFrame()
+    columns = pl.concat([found, vectors], how="horizontal").select(pl.all().cast(pl.Float64, strict=False))
+    return columns.insert_column(0, frame[ITEM].cast(pl.String)) if columns.width else None
+
+
+def _parts(text: pl.Series, separator: str, name: str) -> pl.DataFrame:
+    """The parts of each text, in columns ``name``_1, ..: as many as the longest has."""
+    parts = text.cast(pl.String).str.split(separator)
+    longest = max(parts.list.len().fill_null(0).to_list(), default=0)
+    return pl.DataFrame({f"{name}_{i + 1}": parts.list.get(i, null_on_oob=True) for i in range(longest)})
 
 
 def _frame(path: Path, *columns: str) -> pl.DataFrame:

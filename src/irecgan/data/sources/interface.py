@@ -16,6 +16,7 @@ class Raw:
     frame: pl.DataFrame
     rows: int  # read from the files
     left_out: dict[str, int] = field(default_factory=dict)  # reason -> rows of the files that are no steps
+    items: pl.DataFrame | None = None  # one row an item with item_id and what else the files tell of it
 
 
 Source = Callable[[Sequence[Path], Streams], Raw]

@@ -8,6 +8,7 @@ import polars as pl
 from irecgan.data.columns import CLICK, LAST_EVENT, LAST_TOUCHED, REWARD, SESSION, SLATE, STEP, TIMESTAMP, USER
 from irecgan.data.sources.interface import Raw
 from irecgan.data.sources.text import LINE, read_lines
+from irecgan.data.sources.trivago_items import is_metadata, read_metadata
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
@@ -15,8 +16,8 @@ _CLICKOUT = "clickout item"
 _ABOUT_ITEMS = "item"  # in the names of actions that refer to a hotel; others refer to places, filters and orders
 _LEAST_FIELDS = 12
 # A raw row holds an unquoted comma in its city: these are counted from the front, the others from the back.
-_FRONT = {USER: 0, SESSION: 1, TIMESTAMP: 2, STEP: 3, "action_type": 4, CLICK: 5}
-_BACK = {"impressions": -2}
+_FRONT = {USER: 0, SESSION: 1, TIMESTAMP: 2, STEP: 3, "action_type": 4, CLICK: 5, "platform": 6}
+_BACK = {"device": -4, "filters": -3, "impressions": -2}
 
 
 def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG001
@@ -25,9 +26,15 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
     Reads the raw files of the challenge (``train.csv``, ``test.csv``) and mars-gym's
     ``interaction_dataset.csv``. Other actions show no list and are left out, as are clickouts whose item
     is withheld; both are counted. Every step knows the item that the user touched last before it
-    (``last_touched``), by clickout, search or a look at its pictures, ratings, prices or description.
+    (``last_touched``), by clickout, search or a look at its pictures, ratings, prices or description. Context of
+    a step in the raw files: ``platform``, ``device`` and the list ``filters``. A further file, ``item_metadata.csv``
+    or mars-gym's ``item_metadata_transform.csv``, gives items the list ``properties``.
     """
-    raw = pl.concat([_read(path) for path in paths])
+    told = [path for path in paths if is_metadata(path)]
+    logs = [path for path in paths if path not in told]
+    if not logs:
+        raise UserError(f"{paths[0]}: found properties of items alone; expected a file of actions beside it")
+    raw = pl.concat([_read(path) for path in logs], how="diagonal")
     raw = raw.with_columns(pl.col(TIMESTAMP).max().over(SESSION).alias(LAST_EVENT), order=pl.int_range(pl.len()))
     raw = _with_last_touched(raw)
     clickouts = raw.filter(pl.col("action_type") == _CLICKOUT)
@@ -42,7 +49,7 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
         "clickout without a list": len(clickouts) - len(listed),
         "clicked item withheld": len(listed) - len(known),
     }
-    return Raw(frame.drop("action_type", "order", "first"), len(raw), left_out)
+    return Raw(frame.drop("action_type", "order", "first"), len(raw), left_out, read_metadata(told))
 
 
 def _with_last_touched(raw: pl.DataFrame) -> pl.DataFrame:
@@ -84,6 +91,9 @@ def _raw(path: Path, lines: pl.DataFrame) -> pl.DataFrame:
         "action_type",
         pl.when(pl.col(CLICK) != "").then(pl.col(CLICK)).alias(CLICK),
         pl.when(pl.col("impressions") != "").then(pl.col("impressions").str.split("|")).alias(SLATE),
+        "platform",
+        "device",
+        pl.when(pl.col("filters") != "").then(pl.col("filters").str.split("|")).alias("filters"),
     )
 
 

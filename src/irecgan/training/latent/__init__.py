@@ -1,0 +1,1 @@
+"""Fitting the latent-state user model: EM over sessions, with everything else read from the log."""

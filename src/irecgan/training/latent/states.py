@@ -1,0 +1,149 @@
+"""From kinds of slates to states of users: kinds that follow the same clicks are shown in the same state.
+
+A system may show several kinds of slates in one state. Kinds are merged two by two as long as the evidence
+rises: of the moves (rows of a state, and what leads to it), of the kinds shown in a state, and of the answers to
+items that both show. All are closed forms, given which kind each slate is.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from irecgan.training.latent.priors import log_beta
+
+_ITEMS = 2_000
+"""Items, those clicked most, whose moves are weighed."""
+_SPREADS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted of C kinds."""
+
+    moves: Tensor  # (n, C, C)
+    start: Tensor  # (C,)
+    click: Tensor  # (C, n)
+    refusal: Tensor  # (C, n)
+    kind: Tensor  # (C,)
+    held: Tensor  # (C, n) bool, the items that a kind holds
+
+    def only(self, items: Tensor) -> "Counts":
+        """The same of ``items`` alone."""
+        return Counts(self.moves[items], self.start, self.click[:, items], self.refusal[:, items], self.kind, self.held)
+
+
+def merge_path(counts: Counts) -> tuple[list[Tensor], Tensor]:
+    """Which state each kind belongs to after 0, 1, 2, ... merges, each (C,), and the log evidence of these, (C,)."""
+    counts = counts.only(counts.click.sum(0).topk(min(_ITEMS, counts.click.shape[1])).indices)
+    kinds = len(counts.start)
+    state = torch.arange(kinds)
+    path, total = [state], [0.0]
+    share = counts.kind.clone()  # slates of each state
+    log_kind = _kind_evidence(counts.kind, kinds)  # of each state: of the kinds within it
+    while len(counts.start) > 1:
+        spread = _best_spread(counts)
+        gain = _gains(counts, spread) + _kind_gains(share, log_kind, kinds) + _exclusion(counts.held)
+        best = int(gain.fill_diagonal_(-torch.inf).argmax())
+        a, b = sorted((best // len(gain), best % len(gain)))
+        state = torch.where(state == b, a, state)
+        state = torch.where(state > b, state - 1, state)
+        path.append(state)
+        total.append(total[-1] + float(gain[a, b]))
+        counts = _joined(counts, a, b)
+        log_kind, share = _join_kinds(log_kind, share, a, b)
+    return path, torch.tensor(total)
+
+
+def _join(table: Tensor, dim: int, a: int, b: int) -> Tensor:
+    """``table`` with entry ``b`` of ``dim`` added to ``a``."""
+    kept = [i for i in range(table.shape[dim]) if i != b]
+    joined = table.index_select(dim, torch.tensor(kept)).clone()
+    joined.select(dim, a).add_(table.select(dim, b))
+    return joined
+
+
+def _joined(counts: Counts, a: int, b: int) -> Counts:
+    return Counts(
+        moves=_join(_join(counts.moves, 1, a, b), 2, a, b),
+        start=_join(counts.start, 0, a, b),
+        click=_join(counts.click, 0, a, b),
+        refusal=_join(counts.refusal, 0, a, b),
+        kind=_join(counts.kind, 0, a, b),
+        held=_join(counts.held.long(), 0, a, b) > 0,
+    )
+
+
+def _join_kinds(log_kind: Tensor, share: Tensor, a: int, b: int) -> tuple[Tensor, Tensor]:
+    """The sums of lgamma of the kinds of each state, and its slates, after a merge."""
+    return _join(log_kind, 0, a, b), _join(share, 0, a, b)
+
+
+def _kind_evidence(slates: Tensor, kinds: int) -> Tensor:
+    """What each kind adds to the chance of the kinds within its state, a Dirichlet with 1 / C each."""
+    return torch.lgamma(slates + 1 / kinds) - torch.lgamma(slates.new_tensor(1 / kinds))
+
+
+def _kind_gains(share: Tensor, log_kind: Tensor, kinds: int) -> Tensor:  # noqa: ARG001
+    """What a merge costs in the chance of the kinds within a state. (Z, Z)"""
+    alone = -torch.lgamma(share + 1)
+    return -torch.lgamma(share[:, None] + share + 1) - alone[:, None] - alone
+
+
+def _exclusion(held: Tensor) -> Tensor:
+    """Log odds that two states are one, by the items they hold. (Z, Z)
+
+    A system that shows several kinds of slates in one state has often split its items among them. As often as not,
+    then, two kinds of one state hold no common item; two kinds of different states do so by chance.
+    """
+    items = held.shape[1]
+    size = held.sum(1).double()
+    shared = held.double() @ held.double().T
+    left = items - size[:, None] - size
+    # The chance that size_b items drawn at random are none of size_a.
+    chance = torch.lgamma(items - size + 1)[:, None] + torch.lgamma(items - size + 1)
+    chance = chance - torch.lgamma(left.clamp(min=0) + 1) - math.lgamma(items + 1)
+    apart = (shared == 0) & (left >= 0)
+    return torch.where(apart, torch.logaddexp(torch.zeros_like(chance), -chance), 0.0) - math.log(2)
+
+
+def _best_spread(counts: Counts) -> Tensor:
+    """Pseudo-counts (Z,) of the moves to each state, of those considered the likeliest."""
+    overall = counts.moves.sum((0, 1)) + 1 / len(counts.start)
+    overall = overall / overall.sum()
+    rows = counts.moves.flatten(0, 1)
+    rows = rows[rows.sum(1) > 0.5]
+    found = [(spread * overall, float(_rows(rows, spread * overall).sum())) for spread in _SPREADS]
+    return max(found, key=lambda pair: pair[1])[0]
+
+
+def _rows(counts: Tensor, prior: Tensor) -> Tensor:
+    """Log chance of moves (..., Z) under a Dirichlet prior (Z,). (...,)"""
+    strength = prior.sum()
+    cells = torch.lgamma(counts + prior) - torch.lgamma(prior)
+    return cells.sum(-1) + torch.lgamma(strength) - torch.lgamma(strength + counts.sum(-1))
+
+
+def _gains(counts: Counts, prior: Tensor) -> Tensor:
+    """What merging each two states adds to the evidence of moves, starts and answers. (Z, Z)"""
+    alone = _rows(counts.moves, prior).sum(0)  # (Z,)
+    columns = torch.cat([counts.moves.flatten(0, 1), counts.start[None]])  # (R, Z)
+    columns = columns[columns.sum(1) > 0.5]
+    column = (torch.lgamma(columns + prior) - torch.lgamma(prior)).sum(0)  # (Z,)
+    right = counts.click.sum() / (counts.click.sum() + counts.refusal.sum())
+    answer = _answers(counts.click, counts.refusal, float(right))  # (Z,)
+    gain = []
+    for z in range(len(prior)):
+        rows = _rows(counts.moves + counts.moves[:, z : z + 1], prior).sum(0) - alone - alone[z]
+        both = prior + prior[z]
+        into = (torch.lgamma(columns + columns[:, z : z + 1] + both) - torch.lgamma(both)).sum(0) - column - column[z]
+        answers = _answers(counts.click + counts.click[z], counts.refusal + counts.refusal[z], float(right))
+        gain.append(rows + into + answers - answer - answer[z])
+    return torch.stack(gain)
+
+
+def _answers(click: Tensor, refusal: Tensor, right: float) -> Tensor:
+    """Log evidence of the candidates that were clicked and not, for each state. (Z, n) -> (Z,)"""
+    a, b = 4 * right, 4 * (1 - right)
+    return (log_beta(click + a, refusal + b) - log_beta(torch.tensor(a), torch.tensor(b))).sum(1)

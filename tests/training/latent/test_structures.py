@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from irecgan.data.batch import Sessions
+from irecgan.policies.logging import logging_policies
+from irecgan.policies.witness import Witness
+from irecgan.rollout import rollout
+from irecgan.seeding import Streams
+from irecgan.training.latent.expectation import expect, kind_log_chances
+from irecgan.training.latent.fit import fitted
+from irecgan.training.latent.kinds import find_kinds
+from irecgan.training.latent.structures import find_structures
+from irecgan.training.latent.trajectories import Trajectories
+from irecgan.worlds.mdp import MDPWorld, draw_world
+
+
+def world_of(law: str = "dirichlet:0.02", states: int = 4, items: int = 24, slate_size: int = 4) -> MDPWorld:
+    return draw_world(law, states=states, items=items, slate_size=slate_size, seed=2)
+
+
+def played(world: MDPWorld, policy: str, sessions: int) -> tuple[Sessions, torch.Tensor]:
+    witness = Witness(logging_policies(world)[policy])
+    batch = rollout(witness, world, sessions, max_length=100, generator=Streams(0).torch("log"))
+    return Sessions.from_batch(batch), witness.hidden(*batch.real.shape)[batch.real]
+
+
+def found_states(world: MDPWorld, policy: str, sessions: int = 600) -> tuple[Trajectories, torch.Tensor, torch.Tensor]:
+    """The steps, their most likely states, and the true ones."""
+    logged, hidden = played(world, policy, sessions)
+    steps = Trajectories.of(logged)
+    structure = find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)[0]
+    tables = fitted(structure, steps, Streams(0).torch("fit"), ends_logged=True)
+    state = expect(tables, steps, kind_log_chances(tables, steps)).state.argmax(1)
+    order = logged.steps.argsort(descending=True, stable=True)
+    begin = logged.step_start[order]
+    step = torch.cat([begin[:count] + t for t, count in enumerate(steps.alive)])
+    return steps, state, hidden[step]
+
+
+@pytest.mark.parametrize("policy", ["max", "mix"])
+def test_the_states_of_a_world_are_found_again(policy: str) -> None:
+    world = world_of()
+    _, state, true = found_states(world, policy)
+    table = torch.zeros(int(state.max()) + 1, world.state_count).index_put(
+        (state, true), torch.ones(len(state)), accumulate=True
+    )
+    assert len(table) == world.state_count
+    assert float(table.max(1).values.sum() / table.sum()) > 0.99
+
+
+def test_attractiveness_and_moves_are_close_to_the_truth() -> None:
+    world = world_of()
+    logged, _ = played(world, "max", 2_000)
+    steps = Trajectories.of(logged)
+    structure = find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)[0]
+    tables = fitted(structure, steps, Streams(0).torch("fit"), ends_logged=True)
+    first = int(tables.start.argmax())
+    best = world.ranking[world.start_state, :4]
+    assert tables.survival[first, best].tolist() == pytest.approx(
+        world.reward[world.start_state, best].tolist(), abs=0.12
+    )
+    stay = tables.transition[best, first, first]
+    assert stay.tolist() == pytest.approx(
+        world.transition[world.start_state, best, world.start_state].tolist(), abs=0.12
+    )
+
+
+def test_random_slates_are_of_one_kind() -> None:
+    logged, _ = played(world_of(), "random", 800)
+    steps = Trajectories.of(logged)
+    assert len(find_kinds(steps, Streams(0).torch("kinds"))) == 1
+    assert [s.states for s in find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)][:2] == [1, 2]
+
+
+def test_the_same_seed_finds_the_same_model() -> None:
+    logged, _ = played(world_of(), "mix", 200)
+    steps = Trajectories.of(logged)
+
+    def once() -> torch.Tensor:
+        structure = find_structures(steps, Streams(3).torch("kinds"), ends_logged=True)[0]
+        return fitted(structure, steps, Streams(3).torch("fit"), ends_logged=True).transition
+
+    assert torch.equal(once(), once())

@@ -1,0 +1,121 @@
+"""An agent learns a planner's slates, also after clicks that the planner would not have met."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import irecgan
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.evaluation.online import play
+from irecgan.models.agent import Agent
+from irecgan.models.networks import ModelName
+from irecgan.models.recurrent import RecurrentState, Size, initialise
+from irecgan.objectives.slates import ordered_log_likelihood
+from irecgan.policies.belief import BeliefPolicy
+from irecgan.policies.ranking import RankingPolicy, UserRanker
+from irecgan.rollout import rollout
+from irecgan.seeding import Streams
+from irecgan.training import loop
+from irecgan.training.checkpoint import save_checkpoint
+from irecgan.training.config import TrainingConfig
+from irecgan.training.distillation import Advised, Distil, lessons
+from irecgan.training.lab import Lab
+from irecgan.training.learner import Learner
+from irecgan.training.losses import slate_imitation
+from irecgan.training.metrics import read_metrics
+from irecgan.training.phases import Fit
+from irecgan.training.recipes import RECIPES, Recipe
+from irecgan.worlds.mdp import draw_world
+from small_logs import TINY, small_log, small_world
+
+
+def agent_of(items: int, units: int = 8) -> Agent:
+    made = Agent(Size(items, embedding=8, units=units, layers=1, cell="gru"))
+    initialise(made, torch.Generator().manual_seed(3))
+    return made
+
+
+def everyone(sessions: Sessions) -> SessionBatch:
+    return sessions.batch(torch.arange(len(sessions)))
+
+
+def test_advice_is_what_the_planner_would_have_shown() -> None:
+    """Along the agent's own sessions the planner knows the slates and clicks, and no more."""
+    world = small_world()
+    planner = BeliefPolicy(world, torch.Generator().manual_seed(0), beliefs=20, rounds=1)
+    agent = RankingPolicy(agent_of(8), 3)
+    advised = Advised(planner, agent, planned=10)
+    played = rollout(advised, world, 40, max_length=20, generator=torch.Generator().manual_seed(1))
+    taught = advised.advice(played)
+    assert torch.equal(taught.click, played.click)
+    assert torch.equal(taught.slate[:10], played.slate[:10])
+    assert not torch.equal(taught.slate[10:], played.slate[10:])
+    for row in (3, 20, 30):
+        state = planner.start(1)
+        for step in range(int(played.steps[row])):
+            slate = planner.plan.slates[planner.plan.choose(state.belief)[0]]
+            assert taught.slate[row, step].tolist() == slate[0].tolist()
+            if played.clicked[row, step]:
+                state = planner.advance(state, played.slate[row, step][None], played.click[row, step][None])
+
+
+def test_every_step_teaches_alike_whatever_it_earned_and_without_padding() -> None:
+    world, agent = small_world(), agent_of(8)
+    policy = RankingPolicy(agent, 3)
+    taught = everyone(
+        lessons(policy, policy, world, 6, share=1.0, max_length=9, generator=torch.Generator().manual_seed(1))
+    )
+    real = taught.real
+    by_step = ordered_log_likelihood(agent(taught), taught.slate[real], taught.shown[real])
+    config = TrainingConfig()
+    torch.testing.assert_close(slate_imitation(agent, taught, config), -by_step.sum() / 6)
+
+
+def test_a_distilled_belief_planner_is_worth_nearly_as_much() -> None:
+    world = draw_world("dirichlet:0.05", states=3, items=8, slate_size=2, seed=5)
+    planner = BeliefPolicy(world, torch.Generator().manual_seed(0), beliefs=50, rounds=2)
+    agent, streams = agent_of(8, units=32), Streams(0)
+    config, policy = TrainingConfig(), RankingPolicy(agent, 2)
+    learner = Learner(agent, 1e-2, 5.0)
+
+    def worth() -> float:
+        return play(policy, world, 4_000, streams.child("evaluate")).cumulative_reward.mean
+
+    before, target = worth(), play(planner, world, 4_000, streams.child("evaluate")).cumulative_reward.mean
+    for epoch in range(12):
+        made = lessons(planner, policy, world, 400, share=0.5, max_length=50, generator=streams.torch("lessons", epoch))
+        learner.epoch(lambda batch: slate_imitation(agent, batch, config), made, 32, streams.torch("shuffle", epoch))
+    assert before < 0.8 * target
+    assert worth() > 0.95 * target
+
+
+def greedy(lab: Lab) -> RankingPolicy[RecurrentState]:
+    return RankingPolicy(UserRanker(lab.user), lab.slate_size)
+
+
+def test_the_phase_learns_and_resumes_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe("greedy", "the ranking of the user model, distilled", "agent", (Fit("user"), Distil(greedy)))
+    monkeypatch.setitem(RECIPES, "greedy", recipe)
+    settings = {**TINY, "distillation_sessions": 80, "distillation_held_out": 30, "distillation_epochs": 4}
+    log = small_log()
+    irecgan.train(log, recipe="greedy", out=tmp_path / "whole", settings=settings)
+    losses = [line["validation"] for line in read_metrics(tmp_path / "whole") if line["phase"] == "distil"]
+    assert float(losses[-1]) < float(losses[0])
+    left = [5]
+
+    def killed(*args: object) -> None:
+        save_checkpoint(*args)  # type: ignore[arg-type]
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", killed)
+        with pytest.raises(KeyboardInterrupt):
+            irecgan.train(log, recipe="greedy", out=tmp_path / "killed", settings=settings)
+    irecgan.train(log, recipe="greedy", out=tmp_path / "killed", settings=settings, resume=True)
+    names: tuple[ModelName, ...] = ("user", "agent")
+    for name in names:
+        one, other = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("whole", "killed"))
+        assert one == other
