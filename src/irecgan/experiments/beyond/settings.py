@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from irecgan.data.columns import TIMESTAMP
 from irecgan.data.location import find_prepared
 from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
-from irecgan.experiments.table1.settings import NAIVE as LIST_NAIVE
-from irecgan.experiments.table1.settings import SHOP, Shop, Split, Table1Cell, Table1Settings, locations
+from irecgan.experiments.table1.settings import NAIVE, SHOP, Shop, Split, Table1Cell, Table1Settings, locations
 
 REFERENCES = "references"
+AUTO = "auto"
+"""The recipe that chooses among others."""
 
 Log = Literal["random", "max", "mix"]
 Size = Annotated[int, Field(ge=1)]
@@ -24,11 +25,12 @@ class Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     law: str
-    logs: tuple[Log, ...]
+    logs: Annotated[tuple[Log, ...], Field(min_length=1)]
     sessions: Size
     states: Size = 10
     items: Size = 50
     slate_size: Size = 10
+    seeds: Seeds | None = None  # as many as the whole study has, when not given
 
 
 class BeyondSettings(Settings):
@@ -39,7 +41,7 @@ class BeyondSettings(Settings):
     seeds: Seeds = 10
     evaluation_sessions: Size = 8_000
     preset: str = "small"  # of the trainings
-    shop: Shop
+    shop: Shop | None
     logs: tuple[str, ...] = ()  # prepared directories, beside the shop
     list_models: Models
     list_seeds: Seeds = 3
@@ -49,13 +51,17 @@ class BeyondSettings(Settings):
     def lists(self) -> Table1Settings:
         """The shop, and the logs that are given, as table 1 has them."""
         return Table1Settings(
-            shop=self.shop,
+            shop=self.shop or Shop(items=1, sessions=1, evaluation_sessions=1),
             logs=self.logs,
             models=self.list_models,
             seeds=self.list_seeds,
             min_candidates=self.min_candidates,
             preset=self.preset,
         )
+
+
+GROWS = ("blocks", "models", "seeds", "logs", "list_models", "list_seeds")
+"""Settings that say which cells there are, and change none of them."""
 
 
 class WorldCell(Cell):
@@ -73,27 +79,23 @@ class WorldCell(Cell):
 
 BeyondCell = WorldCell | Table1Cell
 
-_WORLD_MODELS = ("pg", "irecgan", "auto")
-_LIST_MODELS = ("lstm", "pg", "gru4rec")
+_WORLD_MODELS = ("pg", "slate", "latent")
+_LIST_MODELS = ("lstm", "gru4rec", "pg")
 _HISTORY, _NONE = "dirichlet:0.02", "softmax"
 
 
-def _blocks(sessions: int, more: int) -> tuple[Block, ...]:
-    """The logs of the target table, and other sizes of worlds."""
-    same = tuple(Block(law=law, logs=("mix", "max", "random"), sessions=sessions) for law in (_HISTORY, _NONE))
-    others = (
-        Block(law=_HISTORY, logs=("mix",), sessions=more),
-        Block(law=_HISTORY, logs=("mix",), sessions=sessions, states=5),
-        Block(law=_HISTORY, logs=("mix",), sessions=sessions, states=20),
-        Block(law=_HISTORY, logs=("mix",), sessions=sessions, items=200),
-        Block(law=_HISTORY, logs=("mix",), sessions=sessions, slate_size=5),
-    )
-    return (*same, *others)
+def _blocks(sessions: int) -> tuple[Block, ...]:
+    return tuple(Block(law=law, logs=("mix", "max", "random"), sessions=sessions) for law in (_HISTORY, _NONE))
 
+
+_OTHERS = tuple(
+    Block(law=_HISTORY, logs=("mix",), sessions=1_000, **{size: value})
+    for size, value in (("states", 5), ("states", 20), ("items", 200), ("slate_size", 5))
+)
 
 PRESETS = {
     "quick": BeyondSettings(
-        blocks=tuple(Block(law=law, logs=("mix", "max", "random"), sessions=300) for law in (_HISTORY, _NONE)),
+        blocks=_blocks(300),
         models=_WORLD_MODELS,
         seeds=3,
         evaluation_sessions=4_000,
@@ -101,7 +103,7 @@ PRESETS = {
         list_models=_LIST_MODELS,
     ),
     "paper": BeyondSettings(
-        blocks=_blocks(1_000, 10_000),
+        blocks=(*_blocks(1_000), Block(law=_HISTORY, logs=("mix",), sessions=10_000), *_OTHERS),
         models=_WORLD_MODELS,
         shop=Shop(items=2_000, sessions=15_000, evaluation_sessions=8_000),
         list_models=_LIST_MODELS,
@@ -110,25 +112,41 @@ PRESETS = {
 
 
 def cells(settings: BeyondSettings) -> list[BeyondCell]:
-    """All cells, the longest first. Raises UserError when a log is no prepared directory."""
-    learned = [
-        WorldCell(**block.model_dump(exclude={"logs"}), log=log, seed=seed, row=row)
-        for row in reversed(settings.models)
+    """All cells, seed by seed: one that is cut off has whole seeds. Raises UserError when a log is not prepared."""
+    found: list[BeyondCell] = []
+    for seed in range(max([settings.seeds, *(block.seeds or 0 for block in settings.blocks)])):
+        found += _worlds(settings, seed)
+        found += _lists(settings, seed)
+    return list(dict.fromkeys(found))
+
+
+def _worlds(settings: BeyondSettings, seed: int) -> list[WorldCell]:
+    """The references of a world stand before what was learned from its logs."""
+    return [
+        WorldCell(
+            **block.model_dump(include={"law", "states", "items", "slate_size"}),
+            log="none" if row == REFERENCES else log,
+            sessions=0 if row == REFERENCES else block.sessions,
+            seed=seed,
+            row=row,
+        )
         for block in settings.blocks
+        if seed < (block.seeds or settings.seeds)
         for log in block.logs
-        for seed in range(settings.seeds)
+        for row in (REFERENCES, *settings.models)
     ]
-    known = dict.fromkeys(cell.model_copy(update={"log": "none", "sessions": 0, "row": REFERENCES}) for cell in learned)
-    splits: dict[str, Split] = {SHOP: "random"}
+
+
+def _lists(settings: BeyondSettings, seed: int) -> list[Table1Cell]:
+    if seed >= settings.list_seeds:
+        return []
+    splits: dict[str, Split] = {} if settings.shop is None else {SHOP: "random"}
     splits |= {name: _split(path) for name, path in locations(settings.lists).items()}
-    lists = [
+    return [
         Table1Cell(log=log, split=split, seed=seed, row=row)
-        for row in (*settings.list_models, LIST_NAIVE)
         for log, split in splits.items()
-        for seed in range(settings.list_seeds)
+        for row in (NAIVE, *settings.list_models)
     ]
-    by_size = sorted(learned, key=lambda cell: -cell.sessions * cell.states)
-    return [*by_size, *lists, *known]
 
 
 def _split(prepared: Path) -> Split:
