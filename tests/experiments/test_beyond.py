@@ -33,7 +33,7 @@ SETTINGS = BeyondSettings(
     seeds=3,
     shop=Shop(items=300, sessions=400, evaluation_sessions=50),
     list_models=("pg",),
-    list_seeds=2,
+    shop_seeds=2,
 )
 WORTH = {"count": 4.0, "pg": 5.0, "latent": 8.0, "latent-distilled": 7.0}
 """What each earns in the world of the Dirichlet law; the ceiling is 10."""
@@ -77,14 +77,14 @@ def test_cells_come_seed_by_seed_with_the_references_of_their_world_once() -> No
     assert len(worlds) == 3 * (1 + 2 * 3) + (1 + 3)  # a block may have seeds of its own number
     assert len(found) - len(worlds) == 2 * (1 + 1)
     assert found[0].row == REFERENCES
-    without = SETTINGS.model_copy(update={"shop": None})
+    without = SETTINGS.model_copy(update={"shop_seeds": 0})
     assert all(isinstance(cell, WorldCell) for cell in cells(without))
 
 
 def test_a_panel_is_paired_with_the_references_of_its_own_seeds() -> None:
     first, second, third = panels(RESULTS)
-    assert [first.title, second.title] == [f"{HISTORY}, {log} log of 1,000" for log in ("mix", "random")]
-    assert third.title == "softmax, m=3, n=12, k=4, mix log of 60"
+    assert [first.title, second.title] == [f"{HISTORY} {log} 1,000" for log in ("mix", "random")]
+    assert third.title == "softmax m=3 n=12 k=4 mix 60"
     assert (first.seeds, third.seeds) == (3, 1)
     assert third.values(CEILING) == [10.0]
     assert first.share("latent").mean == pytest.approx((8 / 10 + 8.01 / 10.01 + 8.02 / 10.02) / 3)
@@ -113,10 +113,8 @@ def test_goals_are_of_the_sizes_that_they_were_set_for() -> None:
 
 
 def test_claims_are_differences_in_the_claimed_direction() -> None:
-    found = {
-        (one.claim, one.label.split(", ")[1:][0], one.label.split()[-1]): one for one in comparisons(panels(RESULTS))
-    }
-    log = "mix log of 1,000"
+    found = {(one.claim, one.label.split(", ")[0], one.label.split()[-1]): one for one in comparisons(panels(RESULTS))}
+    log = f"{HISTORY} mix 1,000"
     assert found[BETTER, log, "count"].differences == pytest.approx([4.0, 1.0, 4.0])
     assert found[NEVER_WORSE, log, "pg"].differences == pytest.approx([8 - 4.9, 5.01 * 0.02, 8.02 - 5.02 * 0.98])
     distilled = next(one for key, one in found.items() if key[0].startswith("Distillation") and key[1] == log)
@@ -132,9 +130,7 @@ def test_the_report_tells_it_all() -> None:
     for text in ("missed on average", "2 of 3", "What distilling the planner costs", "popularity", "latent 2, pg 1"):
         assert text in conclusion.html
         assert text in conclusion.text or text.startswith("What")
-    assert [goal["log"] for goal in conclusion.json["goals"]] == [
-        f"{HISTORY}, {x} log of 1,000" for x in ("mix", "random")
-    ]
+    assert [goal["log"] for goal in conclusion.json["goals"]] == [f"{HISTORY} {x} 1,000" for x in ("mix", "random")]
 
 
 def test_a_report_without_auto_or_worlds_leaves_out_what_it_does_not_know() -> None:
@@ -156,7 +152,7 @@ def test_a_small_study_runs_and_goes_on_with_more_rows(tmp_path: Path) -> None:
             "models": ("slate",),
             "seeds": 1,
             "list_seeds": 1,
-            "shop": None,
+            "shop_seeds": 0,
             "logs": (str(tmp_path / "mine"),),
             "evaluation_sessions": 50,
         }

@@ -110,7 +110,7 @@ def _summary(settings: BeyondSettings) -> str:
         f"Recipes learn from logs of simulated worlds with hidden states and play {settings.evaluation_sessions:,} "
         f"sessions in the world that their log came from; {settings.seeds} worlds of each kind, in which all recipes "
         f"are paired. 95 % intervals of Student's t over worlds; training preset '{settings.preset}'. m states, n "
-        "items and slates of k are 10, 50 and 10 unless a row says otherwise."
+        "items and slates of k are 10, 50 and 10 unless a row says otherwise; its last number: logged sessions."
     )
 
 

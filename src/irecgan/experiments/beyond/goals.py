@@ -40,7 +40,7 @@ class Goal:
     @property
     def asked(self) -> str:
         """The goal in words."""
-        return f"{100 * self.goal:.0f} %" if self.rival is None else f"as much as {self.rival}, the best fixed recipe"
+        return f"{100 * self.goal:.0f} %" if self.rival is None else "the best fixed recipe"
 
     @property
     def reached(self) -> str:

@@ -30,11 +30,11 @@ class Panel:
 
     @property
     def title(self) -> str:
-        """The log in words; sizes of the world where they are not those of the simulated test."""
+        """Law, policy that logged and sessions; sizes of the world where they are not those of the simulated test."""
         law, *sizes = self.world
         named = zip(("m", "n", "k"), sizes, _USUAL, strict=True)
         unusual = [f"{name}={size}" for name, size, usual in named if size != usual]
-        return ", ".join([law, *unusual, f"{self.log} log of {self.sessions:,}"])
+        return " ".join([law, *unusual, self.log, f"{self.sessions:,}"])
 
     @property
     def is_usual(self) -> bool:

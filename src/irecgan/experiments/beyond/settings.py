@@ -41,7 +41,8 @@ class BeyondSettings(Settings):
     seeds: Seeds = 10
     evaluation_sessions: Size = 8_000
     preset: str = "small"  # of the trainings
-    shop: Shop | None
+    shop: Shop
+    shop_seeds: Annotated[int, Field(ge=0)] = 3  # shops; 0 leaves them out
     logs: tuple[str, ...] = ()  # prepared directories, beside the shop
     list_models: Models
     list_seeds: Seeds = 3
@@ -51,7 +52,7 @@ class BeyondSettings(Settings):
     def lists(self) -> Table1Settings:
         """The shop, and the logs that are given, as table 1 has them."""
         return Table1Settings(
-            shop=self.shop or Shop(items=1, sessions=1, evaluation_sessions=1),
+            shop=self.shop,
             logs=self.logs,
             models=self.list_models,
             seeds=self.list_seeds,
@@ -60,7 +61,7 @@ class BeyondSettings(Settings):
         )
 
 
-GROWS = ("blocks", "models", "seeds", "logs", "list_models", "list_seeds")
+GROWS = ("blocks", "models", "seeds", "shop_seeds", "logs", "list_models", "list_seeds")
 """Settings that say which cells there are, and change none of them."""
 
 
@@ -79,8 +80,8 @@ class WorldCell(Cell):
 
 BeyondCell = WorldCell | Table1Cell
 
-_WORLD_MODELS = ("pg", "slate", "latent")
-_LIST_MODELS = ("lstm", "gru4rec", "pg")
+_WORLD_MODELS = ("count", "pg", "slate", "latent", "latent-distilled", "auto")
+_LIST_MODELS = ("lstm", "gru4rec", "pg", "auto")
 _HISTORY, _NONE = "dirichlet:0.02", "softmax"
 
 
@@ -114,7 +115,8 @@ PRESETS = {
 def cells(settings: BeyondSettings) -> list[BeyondCell]:
     """All cells, seed by seed: one that is cut off has whole seeds. Raises UserError when a log is not prepared."""
     found: list[BeyondCell] = []
-    for seed in range(max([settings.seeds, *(block.seeds or 0 for block in settings.blocks)])):
+    seeds = [settings.seeds, settings.shop_seeds, settings.list_seeds, *(block.seeds or 0 for block in settings.blocks)]
+    for seed in range(max(seeds)):
         found += _worlds(settings, seed)
         found += _lists(settings, seed)
     return list(dict.fromkeys(found))
@@ -138,10 +140,9 @@ def _worlds(settings: BeyondSettings, seed: int) -> list[WorldCell]:
 
 
 def _lists(settings: BeyondSettings, seed: int) -> list[Table1Cell]:
-    if seed >= settings.list_seeds:
-        return []
-    splits: dict[str, Split] = {} if settings.shop is None else {SHOP: "random"}
-    splits |= {name: _split(path) for name, path in locations(settings.lists).items()}
+    splits: dict[str, Split] = {SHOP: "random"} if seed < settings.shop_seeds else {}
+    if seed < settings.list_seeds:
+        splits |= {name: _split(path) for name, path in locations(settings.lists).items()}
     return [
         Table1Cell(log=log, split=split, seed=seed, row=row)
         for log, split in splits.items()
