@@ -46,7 +46,7 @@ _CHOICES = (
 )
 _EVIDENCE = (
     "One dot a candidate and a world. Where the evidence tracks the truth dots rise from left to right, and the dots "
-    "at the right edge, which are chosen unless a simpler recipe is within noise, lie at the upper one."
+    "at the right edge, which are chosen unless count is hardly worse, lie at the upper one."
 )
 _DISTILLATION = "The agent reads clicks alone and serves as fast as any other; the planner filters a belief and plans."
 _TIME = "Seconds of one processor core to fit; those of auto are of all its candidates, on both halves of the log."
