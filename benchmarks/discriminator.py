@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from discriminator_variants import MEMBERS, VARIANTS, History, Variant, Weights
+from discriminator_variants import MEMBERS, VARIANTS, History, States, Variant, Weights, fit_once
 from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
@@ -96,11 +96,14 @@ class World:
         return play(policy, self.world, self.evaluation_sessions, streams).cumulative_reward.mean
 
 
-def learned(variant: Variant, world: World, rounds: int) -> dict[str, Weights]:
+def settings(variant: Variant, rounds: int) -> TrainingConfig:
+    return TrainingConfig.checked({**PRESETS["small"], "rounds": rounds, **variant.settings})
+
+
+def learned(variant: Variant, world: World, rounds: int, fitted: States) -> dict[str, Weights]:
     """The agent's weights, for every rule."""
     streams = Streams(world.seed)
-    config = TrainingConfig.checked({**PRESETS["small"], "rounds": rounds, **variant.settings})
-    lab = variant.lab(world.data(streams), config, streams)
+    lab = variant.lab(world.data(streams), settings(variant, rounds), streams, fitted)
     kept: list[Weights] = []
 
     def weights() -> Weights:
@@ -111,9 +114,9 @@ def learned(variant: Variant, world: World, rounds: int) -> dict[str, Weights]:
             kept.append(weights())
 
     with tempfile.TemporaryDirectory() as folder:
-        run_phases(variant.recipe, lab, Path(folder), keep)
+        run_phases(variant.rest, lab, Path(folder), keep)
         metrics = [line for line in read_metrics(Path(folder)) if line["phase"] == "rounds"]
-    if not kept:
+    if not kept:  # it has no rounds
         return dict.fromkeys(variant.rules, weights())
     history = History(lab, metrics, kept, partial(world.worth, draws="choose"))
     return {name: kept[rule(history)] for name, rule in variant.rules.items()}
@@ -131,9 +134,11 @@ def measure(args: argparse.Namespace, cells: list[dict[str, Any]], law: str, see
     missing = [variant for variant in VARIANTS if not variant.rules.keys() <= rewards.keys()]
     if not missing:
         return rewards
-    world = World(law, seed, args)
+    world, streams = World(law, seed, args), Streams(seed)
+    fitted = fit_once(world.data(streams), settings(VARIANTS[0], args.rounds), streams)
     for variant in missing:
-        rewards |= {name: world.worth(weights) for name, weights in learned(variant, world, args.rounds).items()}
+        found = learned(variant, world, args.rounds, fitted)
+        rewards |= {name: world.worth(weights) for name, weights in found.items()}
         if args.out:
             write_json(args.out, {"cells": cells, "tests": []})
     return rewards

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from irecgan.data.batch import NOTHING, SessionBatch, Sessions
 from irecgan.models.discriminator import Discriminator
+from irecgan.models.networks import ModelName
 from irecgan.models.recurrent import initialise
 from irecgan.models.user import RecurrentUserModel
 from irecgan.seeding import Streams
@@ -207,6 +208,12 @@ def _played(lab: Lab, agent: Weights, sessions: int, *stream: str | int) -> Sess
     return Sessions.from_batch(lab.generate(sessions, lab.streams.torch("one-judge", *stream), scored=False))
 
 
+FITTED = replace(RECIPES["pgu"], phases=(Fit("user"), Fit("agent")))
+"""The phases that all variants have in common."""
+States = dict[ModelName, dict[str, Tensor]]
+"""Of learners: weights, and the state of the optimiser."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """A recipe with settings and, perhaps, another D or other weights; each rule for its rounds is one row."""
@@ -218,9 +225,17 @@ class Variant:
     weigh: Weigh | None = None  # in place of q_D by completions
     members: int = 1  # user models, whose agreement weighs the sessions of the first
 
-    def lab(self, data: TrainingData, config: TrainingConfig, streams: Streams) -> Lab:
-        """The lab in which it learns."""
-        lab = _lab(self.recipe, data, config, streams)
+    @property
+    def rest(self) -> Recipe:
+        """The recipe without the phases of `FITTED`."""
+        return replace(self.recipe, phases=[phase for phase in self.recipe.phases if phase not in FITTED.phases])
+
+    def lab(self, data: TrainingData, config: TrainingConfig, streams: Streams, fitted: States) -> Lab:
+        """The lab in which it learns the `rest`, once U and A are ``fitted``."""
+        lab = make_plain(self.recipe, data, config, streams)
+        for name, learner in lab.learners.items():
+            if name in fitted:
+                learner.load_state(fitted[name])
         if self.judge is not None:
             lab = with_judge(lab, self.judge, "initialise", "discriminator")
         if self.members > 1:
@@ -229,14 +244,23 @@ class Variant:
         return lab if self.weigh is None else WeighingLab.of(lab, self.weigh)
 
 
-def _lab(recipe: Recipe, data: TrainingData, config: TrainingConfig, streams: Streams) -> Lab:
+def make_plain(recipe: Recipe, data: TrainingData, config: TrainingConfig, streams: Streams) -> Lab:
+    """The lab of ``recipe`` as `irecgan.train` has it."""
     return make_lab(data, config, streams, recipe.agent_loss, recipe.heads, judge=recipe.judge, teaches=recipe.teaches)
+
+
+def fit_once(data: TrainingData, config: TrainingConfig, streams: Streams) -> States:
+    """What all variants begin with: U and A fitted to the log, to the bit as each would fit them by itself."""
+    lab = make_plain(FITTED, data, config, streams)
+    with tempfile.TemporaryDirectory() as folder:
+        run_phases(FITTED, lab, Path(folder))
+    return {name: learner.state() for name, learner in lab.learners.items()}
 
 
 def _user(data: TrainingData, config: TrainingConfig, streams: Streams) -> RecurrentUserModel:
     """One more user model, fitted to the log as all are."""
     recipe = RECIPES["lstm"]
-    lab = _lab(recipe, data, config, streams)
+    lab = make_plain(recipe, data, config, streams)
     with tempfile.TemporaryDirectory() as folder:
         run_phases(recipe, lab, Path(folder))
     return lab.user
