@@ -18,9 +18,9 @@ from irecgan.files import write_text
 
 INTRODUCTION = """# Reports of the experiments
 
-Made by `irecgan reproduce NAME`; all but `beyond` by `make reports`. Quick ones are small, and say so: a claim that is *not
-decided* by them may be decided by `--preset paper`. A comparison is a paired t test over seeds with Holm's correction over
-its claim. Each `report.html` is one file with all plots and tables, to be opened in a browser.
+Made by `irecgan reproduce NAME`; all but `beyond` by `make reports`. Quick ones are small, and say so: a claim that is
+*not decided* by them may be decided by `--preset paper`. A comparison is a paired t test over seeds with Holm's
+correction over its claim. Each `report.html` is one file with all plots and tables, to be opened in a browser.
 """
 PAGE = "README.md"
 
