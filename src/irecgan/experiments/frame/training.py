@@ -29,7 +29,7 @@ def trained(
     changes: Sequence[str] = (),
     validation: SessionLog | None = None,
 ) -> TrainedPolicy:
-    """A policy learned from ``log`` by ``recipe``, in the directory ``out``; ``changes`` of the preset are key=value."""
+    """A policy learned from ``log`` by ``recipe``, in the directory ``out``; ``changes`` of the preset: key=value."""
     settings = TrainingConfig.parse(changes, preset)
     if recipe in TUNED:
         common = settings.model_dump(exclude_defaults=True)
