@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from discriminator_variants import MEMBERS, VARIANTS, History, States, Variant, Weights, fit_once
+from discriminator_variants import BLIND, ENSEMBLE, STEPS, VARIANTS, History, States, Variant, Weights, fit_once
 from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
@@ -49,10 +49,8 @@ QUESTIONS = {
         ("irecgan, 1:1", "pgu, U learns on, 1:1"),
     ),
     "other weights of D help": (
-        ("irecgan, D without slates, 1:1", "pgu, U learns on, 1:1"),
-        ("irecgan, one verdict a session, 1:1", "pgu, U learns on, 1:1"),
-        ("irecgan, verdicts of steps, 1:1", "pgu, U learns on, 1:1"),
-        ("irecgan, odds of steps, 1:1", "pgu, U learns on, 1:1"),
+        (STEPS, "pgu, U learns on, 1:1"),
+        (BLIND, "pgu, U learns on, 1:1"),
     ),
     "D chooses the round better than the held-out loss": (
         ("irecgan, kept where D is deceived most", "irecgan"),
@@ -60,8 +58,8 @@ QUESTIONS = {
         ("irecgan, kept where one D of all rounds is deceived most", "irecgan"),
     ),
     "any rule could choose the round better": (("irecgan, truly best round", "irecgan"),),
-    "D without slates is better": (("irecgan, D without slates, 1:1", "irecgan, 1:1"),),
-    "an ensemble of U as a weight helps": ((f"pgu, weighed by {MEMBERS} U, 1:1", "pgu, 1:1"),),
+    "D is better for reading slates": ((STEPS, BLIND),),
+    "an ensemble of U as a weight helps": ((ENSEMBLE, "pgu, 1:1"),),
 }
 """The pairs of rows behind each question: better, and reference."""
 WORTHWHILE = 0.03

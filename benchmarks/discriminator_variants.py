@@ -57,8 +57,8 @@ class AdditiveDiscriminator(Discriminator):
         return self.terms(batch).sum(1)
 
 
-class SlateBlindDiscriminator(Discriminator):
-    """A D that reads clicks, rewards and ends, and no slates."""
+class WithoutSlates(AdditiveDiscriminator):
+    """The same, of clicks, rewards and ends alone: slates are not read."""
 
     def _mean_embedding(self, slate: Tensor, shown: Tensor) -> Tensor:  # noqa: ARG002
         return self.embedding.weight.new_zeros(*slate.shape[:-1], self.embedding.embedding_dim)
@@ -72,25 +72,11 @@ class Weigh(Protocol):
         ...
 
 
-def one_verdict(lab: Lab, batch: SessionBatch) -> Tensor:
-    """D of the whole session, for each of its steps. (B, T)"""
-    return torch.sigmoid(lab.discriminator(batch))[:, None].expand_as(batch.reward)
-
-
 def verdict_so_far(lab: Lab, batch: SessionBatch) -> Tensor:
     """D of the steps so far, without completions. (B, T)"""
-    return torch.sigmoid(_terms(lab, batch).cumsum(1))
-
-
-def odds_so_far(lab: Lab, batch: SessionBatch) -> Tensor:
-    """D / (1 - D) of the steps so far: at the optimum, the importance weight from generated to logged. (B, T)"""
-    return _terms(lab, batch).cumsum(1).exp().clamp(max=lab.config.weight_cap)
-
-
-def _terms(lab: Lab, batch: SessionBatch) -> Tensor:
     if not isinstance(lab.discriminator, AdditiveDiscriminator):
         raise TypeError("expected a discriminator that adds up terms of steps")
-    return lab.discriminator.terms(batch)
+    return torch.sigmoid(lab.discriminator.terms(batch).cumsum(1))
 
 
 @dataclass(frozen=True)
@@ -278,6 +264,9 @@ _RULES: dict[str, Rule] = {
     "irecgan, last round": last,
     "irecgan, truly best round": truly_best,
 }
+STEPS = "irecgan, verdicts of steps, 1:1"
+BLIND = "irecgan, verdicts of steps without slates, 1:1"
+ENSEMBLE = f"pgu, weighed by {MEMBERS} U, 1:1"
 _EVEN = {"generated_ratio": 1.0}
 _IRECGAN = RECIPES["irecgan"]
 VARIANTS = (
@@ -288,10 +277,8 @@ VARIANTS = (
     Variant(RECIPES["pgu"], {"pgu, 1:1": lowest_loss}, _EVEN),
     Variant(_ADAPTING, {"pgu, U learns on, 1:1": lowest_loss}, _EVEN),
     Variant(_IRECGAN, {"irecgan, 1:1": lowest_loss}, _EVEN),
-    Variant(_IRECGAN, {"irecgan, D without slates, 1:1": lowest_loss}, _EVEN, SlateBlindDiscriminator),
-    Variant(_IRECGAN, {"irecgan, one verdict a session, 1:1": lowest_loss}, _EVEN, weigh=one_verdict),
-    Variant(_IRECGAN, {"irecgan, verdicts of steps, 1:1": lowest_loss}, _EVEN, AdditiveDiscriminator, verdict_so_far),
-    Variant(_IRECGAN, {"irecgan, odds of steps, 1:1": lowest_loss}, _EVEN, AdditiveDiscriminator, odds_so_far),
-    Variant(RECIPES["pgu"], {f"pgu, weighed by {MEMBERS} U, 1:1": lowest_loss}, _EVEN, members=MEMBERS),
+    Variant(_IRECGAN, {STEPS: lowest_loss}, _EVEN, AdditiveDiscriminator, verdict_so_far),
+    Variant(_IRECGAN, {BLIND: lowest_loss}, _EVEN, WithoutSlates, verdict_so_far),
+    Variant(RECIPES["pgu"], {ENSEMBLE: lowest_loss}, _EVEN, members=MEMBERS),
 )
 """What is trained. With 1:1 there are as many generated sessions as logged ones, so that their weights matter."""

@@ -10,14 +10,13 @@ from discriminator_variants import (
     VARIANTS,
     AdditiveDiscriminator,
     Agreement,
-    SlateBlindDiscriminator,
     Variant,
     WeighingLab,
+    WithoutSlates,
     click_log_chances,
     fit_once,
     lowest_loss,
     make_plain,
-    one_verdict,
     verdict_so_far,
     with_judge,
 )
@@ -80,9 +79,7 @@ def test_additive_terms_sum_to_the_logit_and_do_not_see_what_comes_later(lab: La
 def test_a_discriminator_without_slates_sees_clicks_alone(lab: Lab) -> None:
     batch = generated(lab)
     other = replace(batch, slate=torch.where(batch.shown, batch.slate.flip(2), batch.slate))
-    sees, blind = (
-        with_judge(lab, kind, "judge").discriminator for kind in (type(lab.discriminator), SlateBlindDiscriminator)
-    )
+    sees, blind = (with_judge(lab, kind, "judge").discriminator for kind in (AdditiveDiscriminator, WithoutSlates))
     emptied = replace(batch, slate=torch.full_like(batch.slate, batch.catalogue_size))
     torch.testing.assert_close(blind(batch), blind(emptied))
     assert not torch.allclose(sees(batch), sees(emptied))
@@ -114,16 +111,15 @@ def test_click_chances_sum_to_one_over_the_answers(lab: Lab) -> None:
 
 
 def test_generated_sessions_have_the_weights_and_are_otherwise_the_same(lab: Lab) -> None:
-    weighing = WeighingLab.of(lab, one_verdict)
-    plain = lab.generate_sessions(6, Streams(1).torch("made"), scored=False)
-    weighed = weighing.generate_sessions(6, Streams(1).torch("made"), scored=True)
-    assert torch.equal(plain.item, weighed.item)
-    assert torch.equal(plain.click, weighed.click)
-    batch = plain.batch(torch.arange(len(plain)))
-    verdict = torch.sigmoid(lab.discriminator(batch))
-    torch.testing.assert_close(weighed.score, verdict.repeat_interleave(plain.steps))
     with pytest.raises(TypeError, match="adds up"):
         WeighingLab.of(lab, verdict_so_far).generate_sessions(6, Streams(1).torch("made"), scored=True)
+    lab = with_judge(lab, AdditiveDiscriminator, "judge")
+    plain = lab.generate_sessions(6, Streams(1).torch("made"), scored=False)
+    batch = plain.batch(torch.arange(len(plain)))
+    weighed = WeighingLab.of(lab, verdict_so_far).generate_sessions(6, Streams(1).torch("made"), scored=True)
+    assert torch.equal(plain.item, weighed.item)
+    assert torch.equal(plain.click, weighed.click)
+    torch.testing.assert_close(weighed.score[plain.step_start[1:] - 1], torch.sigmoid(lab.discriminator(batch)))
 
 
 def test_variants_that_share_fits_end_with_the_weights_of_the_recipe(data: TrainingData, tmp_path: Path) -> None:
