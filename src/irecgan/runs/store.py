@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 from safetensors import SafetensorError
@@ -15,7 +14,7 @@ import irecgan
 from irecgan.data.catalogue import Catalogue
 from irecgan.errors import UserError
 from irecgan.models.content import Inputs
-from irecgan.models.networks import NETWORKS, ModelName, Network, blank_network
+from irecgan.models.networks import NETWORKS, Deployed, ModelName, Network, blank_network
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import Stop
@@ -30,7 +29,7 @@ from irecgan.tensors import write_tensors
 class Run:
     """A finished training."""
 
-    deploys: Literal["user", "agent", "latent"]
+    deploys: Deployed
     networks: Mapping[ModelName, Network]  # those that learned
     catalogue: Catalogue
     popularity: Tensor  # (2, n) float32, return-weighted click counts: at t = 0, and later

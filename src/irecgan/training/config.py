@@ -87,6 +87,9 @@ class TrainingConfig(BaseModel):
     distillation_held_out: Positive = 500  # sessions of the planner by which the agent is stopped
     planner_share: Annotated[float, Field(ge=0, le=1)] = 0.5  # of them played by the planner, the others by the agent
 
+    candidates: str | None = None  # in auto: recipes, with commas, the simplest first
+    choose_by: Literal["users", "lists"] | None = None  # in auto: worth to fitted users, or places of clicks in lists
+
     slate_size: Positive | None = None  # items the agent shows; the log's median when not given
     max_length: Positive | None = (
         None  # clicks after which a generated session is cut; one more than the log's longest has
