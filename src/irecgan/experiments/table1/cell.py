@@ -60,7 +60,7 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
         )
         scorers = {cell.row: policy.score_slates}
         orders = {cell.row: policy.in_world(world.catalogue_size)} if world is not None else {}
-    test = encode(parts["test"], catalogue)
+    test = encode(parts["test"], catalogue, final_slates=True)  # lists without a click are measured too
     results: Json = {name: {} for name in {**scorers, **orders}}
     for name, scorer in scorers.items():
         found = rerank(
