@@ -60,6 +60,7 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
             scratch,
             seed=cell.seed,
             preset=settings.preset,
+            changes=settings.training,
             validation=parts["validation"],
         )
         costs = {"seconds": time.process_time() - begin}
