@@ -7,8 +7,8 @@ from irecgan.experiments.table1.results import WORTH, Part
 
 AGAINST = "last_first"
 DIFFERENCES = (
-    "Differences on the same lists, with 95 % intervals over sessions. FIRST@1 is whether the item that is ranked first "
-    "in the first list of a session is clicked at any of its steps; sessions without a click count."
+    "Differences on the same lists, with 95 % intervals over sessions. FIRST@1 is whether the item ranked first in "
+    "the first list of a session is clicked at any of its steps; sessions without a click count."
 )
 
 
