@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import irecgan
@@ -152,15 +154,26 @@ def test_processes_with_different_seeds_are_refused(log: Path, tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
-def test_every_row_of_a_batch_falls_to_one_process() -> None:
-    rows = torch.tensor([5, 3, 8, 1, 9])
-    shares = [Processes(rank, 3).share(rows) for rank in range(3)]
-    assert [mine.tolist() for mine, _ in shares] == [[5, 1], [3, 9], [8]]
-    assert [weight for _, weight in shares] == [2 / 5, 2 / 5, 1 / 5]
-    empty, weight = Processes(2, 3).share(rows[:2])
+def test_every_row_of_a_batch_falls_to_one_process_and_all_have_as_much_to_do() -> None:
+    rows, lengths = torch.tensor([5, 3, 8, 1, 9]), torch.tensor([2, 6, 1, 1, 2])
+    shares = [Processes(rank, 3).share(rows, lengths) for rank in range(3)]
+    assert [mine.tolist() for mine, _ in shares] == [[8, 1, 5], [9], [3]]
+    assert [weight for _, weight in shares] == [3 / 5, 1 / 5, 1 / 5]
+    empty, weight = Processes(2, 3).share(rows[:1], lengths[:1])
     assert (empty.tolist(), weight) == ([5], 0.0)
-    whole, weight = ALONE.share(rows)
+    whole, weight = ALONE.share(rows, lengths)
     assert (whole.tolist(), weight) == (rows.tolist(), 1.0)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=70), st.integers(2, 5))
+def test_shares_part_a_batch(lengths: list[int], size: int) -> None:
+    rows = torch.arange(len(lengths)) * 3
+    shares = [Processes(rank, size).share(rows, torch.tensor(lengths)) for rank in range(size)]
+    real = [mine for mine, weight in shares if weight]
+    assert torch.equal(torch.cat(real).sort().values, rows)
+    assert sum(weight for _, weight in shares) == pytest.approx(1)
+    steps = [sum(lengths[row // 3] for row in mine.tolist()) for mine in real]
+    assert max(steps) <= sum(lengths) / size + max(lengths)
 
 
 def test_portions_add_up() -> None:
