@@ -19,7 +19,7 @@ SHARED = Path("/dev/shm")
 _BYTES = 4  # of a number
 _TURNS = 2  # sums whose rows are apart: who is early writes where nobody reads any more
 
-_FEW = 4  # processes that each add up everything; of more, each adds up a part for all
+FEW = 4  # processes that each add up everything; of more, each adds up a part for all
 
 
 class SharedMemory:
@@ -62,7 +62,7 @@ class SharedMemory:
         parts = rows[self._rank].split([value.numel() for value in values])
         torch._foreach_copy_([part.view_as(value) for part, value in zip(parts, values, strict=True)], list(values))
         dist.barrier()
-        if self._size > _FEW:
+        if self._size > FEW:
             share = -(-len(total) // self._size)
             _add_up(rows[:, self._rank * share : (self._rank + 1) * share], rows[0, self._rank * share :])
             dist.barrier()
