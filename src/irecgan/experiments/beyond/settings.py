@@ -58,6 +58,7 @@ class BeyondSettings(Settings):
             seeds=self.list_seeds,
             min_candidates=self.min_candidates,
             preset=self.preset,
+            training=("choose_by=lists",),  # something else retrieved them
         )
 
 

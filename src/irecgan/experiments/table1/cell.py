@@ -15,11 +15,13 @@ from irecgan.data.location import find_prepared, prepared_shares
 from irecgan.data.log import SessionLog
 from irecgan.data.splits import SHARES, Shares, split_log
 from irecgan.evaluation.baselines import Baselines
+from irecgan.evaluation.first_list import first_list
 from irecgan.evaluation.offline import Scorer, rerank
 from irecgan.evaluation.references import shop_orders
 from irecgan.evaluation.shop import play_in_shop
 from irecgan.experiments.frame.study import Json
 from irecgan.experiments.frame.training import trained
+from irecgan.experiments.table1.per_session import per_session
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Table1Cell, Table1Settings, locations
 from irecgan.policies.interface import Policy
 from irecgan.policies.presented import PresentedOrder
@@ -36,7 +38,7 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
     the ``seconds`` of a processor that they took.
 
     The log, its split and the sessions played depend on the cell's log, split and seed alone: rows of one
-    seed are paired.
+    seed are paired. On a log that is given, ``sessions`` tells what was measured in each.
     """
     streams = Streams(cell.seed).child("table1")
     world, log, shares = _source(settings, cell, streams)
@@ -58,12 +60,13 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
             scratch,
             seed=cell.seed,
             preset=settings.preset,
+            changes=settings.training,
             validation=parts["validation"],
         )
         costs = {"seconds": time.process_time() - begin}
         scorers = {cell.row: policy.score_slates}
         orders = {cell.row: policy.in_world(world.catalogue_size)} if world is not None else {}
-    test = encode(parts["test"], catalogue)
+    test = encode(parts["test"], catalogue, final_slates=True)  # lists without a click are measured too
     results: Json = {name: dict(costs) for name in {**scorers, **orders}}
     for name, scorer in scorers.items():
         found = rerank(
@@ -74,6 +77,9 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
             name=cell.log,
         )
         results[name]["rerank"] = found.to_json()
+        if world is None:
+            beginnings = first_list(scorer, test, min_candidates=settings.min_candidates)
+            results[name]["sessions"] = per_session(parts["test"], [found.totals, beginnings])
     if world is not None:
         play = partial(play_in_shop, world=world, sessions=settings.shop.evaluation_sessions, streams=streams)
         for name, order in orders.items():
