@@ -104,7 +104,7 @@ def step(items: int, variant: str, model: str = "agent") -> Figures:
     name: Any = model
     loss, learner = lab.loss(name, torch.Generator().manual_seed(1)), lab.learners[name]
     rows = iter(torch.arange(SESSIONS * STEPS).split(SESSIONS))
-    seconds = timed(lambda: learner.step(loss(lab.data.train.batch(next(rows)))), STEPS - 1)
+    seconds = timed(lambda: learner.step(lambda: loss(lab.data.train.batch(next(rows)))), STEPS - 1)
     held_out = timed(lambda: mean_loss(lab.judges[name], lab.data.validation), 1)
     return {"ms": 1e3 * seconds, "to draw weights, s": made, "held-out loss of 64 sessions, ms": 1e3 * held_out}
 

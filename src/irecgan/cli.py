@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn, cast
 
 import irecgan
-from irecgan.commands.interface import Command
+from irecgan.commands.interface import Command, speaks
 from irecgan.errors import UserError
 
 COMMANDS = {
@@ -74,7 +74,8 @@ def _run(name: str, argv: list[str]) -> int:
     command.add_arguments(parser)
     args = parser.parse_args(argv)
     output = command.run(args)
-    print(json.dumps(output.json, allow_nan=False) if args.json else output.text)
+    if speaks():
+        print(json.dumps(output.json, allow_nan=False) if args.json else output.text)
     return 0
 
 

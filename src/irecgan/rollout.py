@@ -114,12 +114,15 @@ class Stage:
         slate = self.policy.propose(frontier.policy, scene, generator)
         response = self.world.respond(frontier.world, slate, generator)
         clicked = response.position != NOTHING
-        stay, leave = clicked.nonzero().squeeze(1), (~clicked).nonzero().squeeze(1)
+        full = clicked & (frontier.clicks + 1 >= self.max_length)
+        # The one place where a step waits for its device: what is read here decides how many rows the next one has.
+        clicks, cuts = torch.stack([clicked.sum(), full.sum()]).tolist()
+        stay, leave = _rows(clicked, clicks), _rows(~clicked, len(clicked) - clicks)
         verdicts = [self._finish(frontier, slate, leave)]
         click = slate[stay].gather(1, response.position[stay][:, None]).squeeze(1)
         going = self._advance(frontier.take(stay), slate[stay], click, response.reward[stay], generator)
-        full = going.clicks >= self.max_length
-        cut = going.take(full.nonzero().squeeze(1))
+        full = full[stay]
+        cut = going.take(_rows(full, cuts))
         if self.judge is not None:
             verdicts.append(self.judge.cut(cut.judge))
         return Step(
@@ -127,7 +130,7 @@ class Stage:
             slate=slate,
             position=response.position,
             reward=response.reward,
-            open=going.take((~full).nonzero().squeeze(1)) if bool(full.any()) else going,
+            open=going.take(_rows(~full, clicks - cuts)) if cuts else going,
             closed=torch.cat([frontier.session[leave], cut.session]),
             verdict=torch.cat(verdicts),
         )
@@ -148,6 +151,11 @@ class Stage:
         if self.judge is None or frontier.judge is None:
             return torch.empty(0, device=slate.device)
         return self.judge.finish(frontier.judge.take(leave), slate[leave] if self.final_slates else None)
+
+
+def _rows(chosen: Tensor, count: int) -> Tensor:
+    """The rows that are true in ``chosen`` (R,), of which there are ``count``. (C,)"""
+    return torch.nonzero_static(chosen, size=count).squeeze(1)
 
 
 @torch.no_grad()

@@ -132,6 +132,8 @@ def dense_rows(code: Code, rows: object) -> list[list[float]]:
             r"column x: found type List\(String\); expected one that can be a category",
         ),
         ("x", [{"a": 1}] * 4, "column x: found type Struct"),
+        ("x", [[{"a": 1}]] * 4, "column x: found type List"),
+        ("x:number", [["1"]] * 4, "column x: found type List.*; expected one that can be a number"),
         ("x,x", [1, 2, 3, 4], "setting item_features: found 'x,x'; expected names of columns, each once, or all"),
         ("", None, "setting item_features: found ''"),
     ],

@@ -23,6 +23,7 @@ from irecgan.errors import UserError
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.training import loop
 from irecgan.training.checkpoint import save_checkpoint
+from irecgan.training.config import PRESETS
 from irecgan.training.recipes import RECIPES
 from irecgan.training.tuning import train_best
 from small_logs import TINY, small_log
@@ -93,10 +94,15 @@ def test_the_context_of_a_step_decides_what_is_ranked_first(tmp_path: Path) -> N
         assert found[recipe]["p@1"]["mean"] == 1
 
 
-@pytest.mark.parametrize("recipe", [name for name, recipe in RECIPES.items() if recipe.deploys != "latent"])
-def test_every_recipe_reads_columns(recipe: str, tmp_path: Path) -> None:
+LARGE = {**PRESETS["large"], "negatives": 4}
+READING = [name for name, recipe in RECIPES.items() if recipe.deploys != "latent"]
+
+
+@pytest.mark.parametrize("recipe", READING)
+@pytest.mark.parametrize("settings", [{}, LARGE], ids=["small", "large"])
+def test_every_recipe_reads_columns(recipe: str, settings: dict[str, Any], tmp_path: Path) -> None:
     log = with_context(small_log())
-    asked = {**BOTH, "id_dropout": 0.2}
+    asked = {**settings, **BOTH, "id_dropout": 0.2}
     policy = irecgan.train(log, items=TABLE, recipe=recipe, out=tmp_path / "run", settings=asked)
     assert len(policy.recommend([1, 2], context={"device": "tv", "hour": 3}).items) == 3
     again = load_policy(tmp_path / "run")

@@ -229,7 +229,7 @@ def test_a_clipped_gradient_by_rows_has_the_norm_asked_for(batch: SessionBatch) 
     agent = agent_of("tied")
     learner = Learner(agent, 1e-3, 0.01, learn_by_rows(agent))
     sampled = Sampled(Proposal(CLICKS, 5), torch.Generator().manual_seed(0))
-    learner.step(policy_gradient(agent, batch, config_of("tied"), sampled))
+    learner.step(lambda: policy_gradient(agent, batch, config_of("tied"), sampled))
     left = [parameter.grad.to_dense().flatten() for parameter in agent.parameters() if parameter.grad is not None]
     assert float(torch.cat(left).norm()) == pytest.approx(0.01, rel=1e-3)
 

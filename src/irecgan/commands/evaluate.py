@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from irecgan.commands.interface import Output
+from irecgan.commands.interface import Output, add_device
 from irecgan.evaluation.evaluate import evaluate
 
 HELP = """Measure trained policies: how they rerank the lists of a log, or what they earn in a simulated
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out steps of a log with fewer items (default: 11, the official rule: more than 10)",
     )
     add("--seed", type=int, default=0, metavar="S", help="of sessions, bootstrap and random orders (default: 0)")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -41,5 +42,6 @@ def run(args: argparse.Namespace) -> Output:
         sessions=args.sessions,
         min_candidates=args.min_candidates,
         seed=args.seed,
+        device=args.device,
     )
     return Output(result.table(), result.to_json())

@@ -1,6 +1,7 @@
 """What the command line expects of a command."""
 
 import argparse
+import os
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +12,16 @@ class Output:
 
     text: str
     json: dict[str, Any]
+
+
+def speaks() -> bool:
+    """Whether this process tells people what came of a command: of those that torchrun starts, the first."""
+    return "MASTER_ADDR" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--device``."""
+    parser.add_argument("--device", default="cpu", metavar="cpu|cuda|auto", help="where to compute (default: cpu)")
 
 
 class Command(Protocol):

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from irecgan.commands.interface import Output
+from irecgan.commands.interface import Output, add_device
 from irecgan.errors import UserError
 from irecgan.runs.trained import load_policy
 
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--history", default="", metavar="ID,ID,...", help="items clicked so far, oldest first (default: none)")
     add("-k", type=int, metavar="K", help="items to recommend (default: the run's slate size)")
     add("--candidates", metavar="ID,ID,...", help="rank these items instead of the catalogue")
+    add_device(parser)
     add(
         "--context",
         action="append",
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Output:
     """Recommend."""
-    policy = load_policy(args.run)
+    policy = load_policy(args.run, args.device)
     history = _ids("--history", args.history) if args.history else []
     context = _context(args.context)
     if args.candidates is None:

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from irecgan.commands.interface import Output
+from irecgan.commands.interface import Output, add_device
 from irecgan.data.location import find_prepared
 from irecgan.runs.manifest import Manifest
 from irecgan.training.config import PRESETS, TrainingConfig
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change a setting; may be repeated. Keys: " + ", ".join(TrainingConfig.model_fields),
     )
     add("--resume", action="store_true", help="go on with the interrupted training in RUN")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> Output:
         seed=args.seed,
         settings=config,
         resume=args.resume,
+        device=args.device,
     )
     return _output(args, time.perf_counter() - begin)
 

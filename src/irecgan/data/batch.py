@@ -59,14 +59,14 @@ class SessionBatch:
         return self.slate.shape[0]
 
     def to(self, device: torch.device | str) -> "SessionBatch":
-        """The same batch on another device."""
-        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.type is Tensor}
-        return replace(
-            self,
-            **tensors,
-            touched=None if self.touched is None else self.touched.to(device),
-            context=None if self.context is None else self.context.to(device),
-        )
+        """The same batch on another device; to a GPU without waiting for it."""
+        target = torch.device(device)
+        if target == self.slate.device:
+            return self
+        moved = {f.name: _moved(getattr(self, f.name), target) for f in fields(self) if f.type is Tensor}
+        touched = None if self.touched is None else _moved(self.touched, target)
+        context = None if self.context is None else self.context.to(target)
+        return replace(self, catalogue_size=self.catalogue_size, touched=touched, context=context, **moved)
 
 
 class SessionSource(Protocol):
@@ -283,6 +283,12 @@ def bucketed_blocks(lengths: Tensor, batch_size: int, generator: torch.Generator
 def in_order(lengths: Tensor, batch_size: int) -> list[Tensor]:
     """Batches of session rows sorted by length, for passes in which order does not matter."""
     return list(lengths.argsort(stable=True).split(batch_size))
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _take(values: Tensor, index: Tensor, default: int) -> Tensor:

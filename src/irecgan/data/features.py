@@ -119,10 +119,17 @@ def require(frame: pl.DataFrame, columns: list[str], name: str) -> None:
         raise UserError(f"{name}: missing column {', '.join(missing)}; found columns {found}")
 
 
+def can_be(found: pl.DataType, kind: Kind) -> bool:
+    """Whether a column of type ``found`` can be of ``kind``; text can be any, if all of it is numbers a number."""
+    if kind == "number":
+        return found.is_numeric() or found in (pl.String, pl.Boolean)
+    inner = found.inner if isinstance(found, pl.List) and kind == "list" else found
+    return inner.is_numeric() or inner in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)
+
+
 def numbers(values: pl.Series, name: str, row: int = 0) -> pl.Series:
     """``values`` as Float64. Raises UserError for the first that is no finite number; rows count from ``row`` + 1."""
-    if not (values.dtype.is_numeric() or values.dtype in (pl.String, pl.Boolean, pl.Null)):
-        raise UserError(f"{name}: column {values.name}: found type {values.dtype}; expected numbers")
+    _expect_kind(values, "number", name)
     cast = values.cast(pl.Float64, strict=False)
     wrong = values.is_not_null() & ~cast.is_finite().fill_null(value=False)
     if wrong.any():
@@ -139,18 +146,7 @@ def texts(values: pl.Series, kind: Kind, name: str) -> pl.Series:
 
     Text becomes a list at its spaces. Raises UserError where the type is none of these.
     """
-    inner = values.dtype.inner if isinstance(values.dtype, pl.List) else values.dtype
-    plain = inner.is_integer() or inner in (
-        pl.String,
-        pl.Categorical,
-        pl.Enum,
-        pl.Boolean,
-        pl.Null,
-        pl.Float64,
-        pl.Float32,
-    )
-    if not plain or (kind == "category" and isinstance(values.dtype, pl.List)):
-        raise UserError(f"{name}: column {values.name}: found type {values.dtype}; expected one that can be a {kind}")
+    _expect_kind(values, kind, name)
     if kind == "category":
         text = values.cast(pl.String)
         return text.set(text.str.strip_chars() == "", None)
@@ -159,6 +155,11 @@ def texts(values: pl.Series, kind: Kind, name: str) -> pl.Series:
     lists = values.cast(pl.List(pl.String)).list.drop_nulls().list.unique(maintain_order=True)
     lists = lists.list.eval(pl.element().filter(pl.element().str.strip_chars() != ""))
     return lists.set((lists.list.len() == 0).fill_null(value=False), None)
+
+
+def _expect_kind(values: pl.Series, kind: Kind, name: str) -> None:
+    if values.dtype != pl.Null and not can_be(values.dtype, kind):
+        raise UserError(f"{name}: column {values.name}: found type {values.dtype}; expected one that can be a {kind}")
 
 
 def _entries(values: pl.Series, column: Column, place: tuple[int, int], name: str, before: int) -> pl.DataFrame:

@@ -1,12 +1,12 @@
 """Fitting a `Code` to columns: which they are, of what kind, their means, scales and vocabularies."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from irecgan.data.features import KINDS, Code, Column, Kind, numbers, require, texts
+from irecgan.data.features import KINDS, Code, Column, Kind, can_be, numbers, require, texts
 from irecgan.errors import UserError
 
 ALL = "all"
@@ -14,6 +14,7 @@ Parts = Callable[[], Iterator[pl.DataFrame]]
 """The rows of a table, some at a time; may be asked for more than once."""
 
 _LEAST = 2  # rows that must have a value, for it to be a feature: one that a single row has is that row's id
+_CONSTANT = 1e-9  # of a mean: a spread of no more is rounding
 _MOST = 10_000  # values of a column that are features, the most frequent ones
 
 
@@ -64,93 +65,130 @@ def fit(
             its kind, or tells nothing because all rows have one value.
 
     """
-    head = next(parts())
-    reserved = set(besides)
-    if wanted is not None:
-        require(head, [column.name for column in wanted], name)
-        for column in wanted:
-            if column.name in reserved:
-                raise UserError(f"{name}: column {column.name}: is no feature; it has a meaning of its own")
-        return Code(columns=tuple(_fitted(parts, column, name, own_missing) for column in wanted))
+    head, reserved = next(parts()), set(besides)
+    asked = [Wanted(column) for column in head.columns if column not in reserved] if wanted is None else wanted
+    require(head, [column.name for column in asked], name)
+    if own := [column.name for column in asked if column.name in reserved]:
+        raise UserError(f"{name}: column {own[0]}: is no feature; it has a meaning of its own")
     columns = []
-    for found in (column for column in head.columns if column not in reserved):
-        try:
-            columns.append(_fitted(parts, Wanted(found), name, own_missing))
-        except _NoFeatureError as reason:
-            logging.getLogger("irecgan").warning("%s; left out", reason)
+    for found in _fitted(parts, asked, name, own_missing):
+        if isinstance(found, Column):
+            columns.append(found)
+        elif wanted is None:
+            logging.getLogger("irecgan").warning("%s; left out", found)
+        else:
+            raise UserError(found)
     if not columns:
-        raise UserError(
-            f"{name}: found no column that can be a feature besides {', '.join(sorted(reserved & set(head.columns)))}"
-        )
+        others = ", ".join(sorted(reserved & set(head.columns)))
+        raise UserError(f"{name}: found no column that can be a feature besides {others}")
     return Code(columns=tuple(columns))
 
 
-class _NoFeatureError(UserError):
-    """A column that cannot be a feature, or tells nothing."""
+def _fitted(parts: Parts, asked: Sequence[Wanted], name: str, own_missing: bool) -> list[Column | str]:
+    """Every column as fitted, or why it is no feature. The rows are read once, and once more to look at text."""
+    head = next(parts())
+    undecided = [column.name for column in asked if column.kind is None and head.schema[column.name] == pl.String]
+    numeric = _texts_of_numbers(parts, undecided)
+    fitters: dict[str, _Number | _Values] = {}
+    refused: dict[str, str] = {}
+    for column in asked:
+        kind = "number" if column.name in numeric else column.kind or _kind(head[column.name].dtype)
+        if kind is None or not can_be(head[column.name].dtype, kind):
+            expected = f"one that can be a {kind}" if column.kind else "numbers, text, truths or lists of these"
+            refused[column.name] = (
+                f"{name}: column {column.name}: found type {head[column.name].dtype}; expected {expected}"
+            )
+        else:
+            fitters[column.name] = _Number(name) if kind == "number" else _Values(name, kind)
+    for part in parts() if fitters else ():
+        for column_name, fitter in fitters.items():
+            fitter.add(part[column_name])
+    nothing = "tells nothing; expected values that differ, each on 2 rows or more"
+    fitted = {column: fitter.column(column, own_missing) for column, fitter in fitters.items()}
+    said = refused | {column: found or f"{name}: column {column}: {nothing}" for column, found in fitted.items()}
+    return [said[column.name] for column in asked]
 
 
-def _fitted(parts: Parts, wanted: Wanted, name: str, own_missing: bool) -> Column:
-    kind = wanted.kind or _kind(parts, wanted.name, name)
-    fitter = _fitted_number if kind == "number" else _fitted_values
-    return fitter(parts, wanted.name, kind, name, own_missing)
-
-
-def _kind(parts: Parts, column: str, name: str) -> Kind:
-    """The kind that the type of a column says; text that is all numbers, as CSV files have it, is numbers."""
-    found = next(parts())[column].dtype
+def _kind(found: pl.DataType) -> Kind | None:
+    """The kind that the type of a column says."""
     if isinstance(found, pl.List):
         return "list"
     if found.is_numeric():
         return "number"
-    if found == pl.String:
-        return "number" if all(_all_numbers(part[column]) for part in parts()) else "category"
-    if found in (pl.Boolean, pl.Categorical, pl.Enum):
-        return "category"
-    raise _NoFeatureError(f"{name}: column {column}: found type {found}; expected numbers, text, truths or lists")
+    return "category" if found in (pl.String, pl.Boolean, pl.Categorical, pl.Enum) else None
+
+
+def _texts_of_numbers(parts: Parts, columns: Sequence[str]) -> set[str]:
+    """Those of the ``columns`` of text that hold nothing but numbers, as CSV files have them."""
+    left = set(columns)
+    for part in parts() if columns else ():
+        left = {column for column in left if _all_numbers(part[column])}
+    return left
 
 
 def _all_numbers(values: pl.Series) -> bool:
     return values.cast(pl.Float64, strict=False).null_count() == values.null_count()
 
 
-def _fitted_number(parts: Parts, column: str, kind: Kind, name: str, own_missing: bool) -> Column:
+@dataclass
+class _Number:
     """Mean and standard deviation, part by part (Chan, Golub and LeVeque, 1983)."""
-    rows, known, mean, squares = 0, 0, 0.0, 0.0
-    for part in parts():
-        values = numbers(part[column], name, rows).drop_nulls()
-        rows += len(part)
+
+    name: str
+    rows: int = 0
+    known: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def add(self, part: pl.Series) -> None:
+        values = numbers(part, self.name, self.rows).drop_nulls()
+        self.rows += len(part)
         if len(values):
             own = float(values.mean())  # type: ignore[arg-type]
-            step, total = own - mean, known + len(values)
-            squares += float(((values - own) ** 2).sum()) + step**2 * known * len(values) / total
-            mean, known = mean + step * len(values) / total, total
-    scale = (squares / known) ** 0.5 if known else 0.0
-    missing = own_missing and known < rows
-    if scale <= 1e-9 * max(1.0, abs(mean)):
-        raise _constant(name, column)
-    share = (rows - known) / rows
-    return Column(
-        name=column, kind=kind, mean=mean, scale=scale, missing=missing, average=(0.0, *([share] if missing else []))
-    )
+            step, total = own - self.mean, self.known + len(values)
+            self.squares += float(((values - own) ** 2).sum()) + step**2 * self.known * len(values) / total
+            self.mean, self.known = self.mean + step * len(values) / total, total
+
+    def column(self, column: str, own_missing: bool) -> Column | None:
+        """The column; None where it is constant."""
+        scale = (self.squares / self.known) ** 0.5 if self.known else 0.0
+        if scale <= _CONSTANT * max(1.0, abs(self.mean)):
+            return None
+        missing = own_missing and self.known < self.rows
+        average = (0.0, (self.rows - self.known) / self.rows) if missing else (0.0,)
+        return Column(name=column, kind="number", mean=self.mean, scale=scale, missing=missing, average=average)
 
 
-def _fitted_values(parts: Parts, column: str, kind: Kind, name: str, own_missing: bool) -> Column:
-    """The vocabulary, the most frequent value first."""
-    rows, known, found = 0, 0, []
-    for part in parts():
-        values = texts(part[column], kind, name)
-        if part[column].dtype.is_float():
-            numbers(part[column], name, rows)
-        rows, known = rows + len(values), known + len(values) - values.null_count()
-        found.append(_counts(values))
-    counts = pl.concat(found).group_by("value").agg(pl.all().sum()).filter(pl.col("rows") >= _LEAST)
-    counts = counts.sort(["rows", "value"], descending=[True, False]).head(_MOST)
-    missing = own_missing and known < rows
-    if counts.filter(pl.col("rows") < known).is_empty() and (counts.is_empty() or not missing):
-        raise _constant(name, column)
-    base = rows if missing else known
-    average = [weight / base for weight in counts["weight"]] + ([(rows - known) / rows] if missing else [])
-    return Column(name=column, kind=kind, values=tuple(counts["value"]), missing=missing, average=tuple(average))
+@dataclass
+class _Values:
+    """The vocabulary of categories or lists, part by part; the most frequent value comes first."""
+
+    name: str
+    kind: Kind
+    rows: int = 0
+    known: int = 0
+    counts: list[pl.DataFrame] = field(default_factory=list)
+
+    def add(self, part: pl.Series) -> None:
+        values = texts(part, self.kind, self.name)
+        if part.dtype.is_float():
+            numbers(part, self.name, self.rows)
+        self.rows, self.known = self.rows + len(values), self.known + len(values) - values.null_count()
+        self.counts.append(_counts(values))
+
+    def column(self, column: str, own_missing: bool) -> Column | None:
+        """The column; None where no value that is on 2 rows or more makes a difference."""
+        counts = pl.concat(self.counts).group_by("value").agg(pl.all().sum()).filter(pl.col("rows") >= _LEAST)
+        counts = counts.sort(["rows", "value"], descending=[True, False]).head(_MOST)
+        missing = own_missing and self.known < self.rows
+        if counts.filter(pl.col("rows") < self.known).is_empty() and (counts.is_empty() or not missing):
+            return None
+        base = self.rows if missing else self.known
+        average = [weight / base for weight in counts["weight"]]
+        average += [(self.rows - self.known) / self.rows] if missing else []
+        return Column(
+            name=column, kind=self.kind, values=tuple(counts["value"]), missing=missing, average=tuple(average)
+        )
 
 
 def _counts(values: pl.Series) -> pl.DataFrame:
@@ -162,9 +200,3 @@ def _counts(values: pl.Series) -> pl.DataFrame:
     else:
         frame = frame.with_columns(pl.lit(1.0).alias("weight"))
     return frame.group_by("value").agg(pl.len().cast(pl.Int64).alias("rows"), pl.col("weight").sum())
-
-
-def _constant(name: str, column: str) -> _NoFeatureError:
-    return _NoFeatureError(
-        f"{name}: column {column}: tells nothing; expected values that differ, each on 2 rows or more"
-    )

@@ -95,6 +95,7 @@ def evaluate(
     sessions: int = 20_000,
     min_candidates: int = 11,
     seed: int = 0,
+    device: str = "cpu",
 ) -> OfflineEvaluation | OnlineEvaluation | ShopEvaluation:
     """Measure policies on a log (offline rerank) or in a world (simulated online test).
 
@@ -106,9 +107,10 @@ def evaluate(
         sessions: to play in a world, by each policy.
         min_candidates: on a log, steps with fewer items are left out; the official rule is more than 10.
         seed: of bootstrap, random orders and played sessions.
+        device: ``cpu``, ``cuda`` or ``auto``, where run directories compute; worlds stay on the CPU.
 
     Raises:
-        UserError: a run, log or world is not what it should be, or an option is out of range.
+        UserError: a run, log or world is not what it should be, an option is out of range, or there is no such device.
 
     """
     if (log is None) == (world is None):
@@ -116,7 +118,7 @@ def evaluate(
     for option, value in (("--sessions", sessions), ("--min-candidates", min_candidates)):
         if value < 1:
             raise UserError(f"{option}: found {value}, expected at least 1")
-    policies = _named([runs] if isinstance(runs, TrainedPolicy | Path | str) else runs)
+    policies = _named([runs] if isinstance(runs, TrainedPolicy | Path | str) else runs, device)
     if log is not None:
         return _offline(policies, _log(log), baselines, min_candidates, Streams(seed))
     given = world if isinstance(world, MDPWorld | ShopWorld) else load_world(Path(str(world)))
@@ -127,11 +129,11 @@ def evaluate(
     return OnlineEvaluation(top, sampled, name, sessions)
 
 
-def _named(runs: Sequence[RunLike]) -> dict[str, TrainedPolicy]:
+def _named(runs: Sequence[RunLike], device: str) -> dict[str, TrainedPolicy]:
     """Policies by name; by their paths as given where names are not unique."""
     if not runs:
         raise UserError("RUN: found none, expected at least one run")
-    loaded = [(run, run if isinstance(run, TrainedPolicy) else load_policy(run)) for run in runs]
+    loaded = [(run, run if isinstance(run, TrainedPolicy) else load_policy(run, device)) for run in runs]
     names = [policy.name for _, policy in loaded]
     unique = [p.name if names.count(p.name) == 1 else str(given) for given, p in loaded]
     return dict(zip(unique, (policy for _, policy in loaded), strict=True))

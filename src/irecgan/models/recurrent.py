@@ -42,7 +42,8 @@ class RecurrentState:
         return self.hidden.shape[1]
 
     def take(self, rows: Tensor) -> "RecurrentState":
-        """A copy of the sessions ``rows`` (R,)."""
+        """A copy of the sessions ``rows`` (R,), which may be on another device."""
+        rows = rows.to(self.hidden.device)
         cell = None if self.cell is None else self.cell.index_select(1, rows)
         return RecurrentState(self.hidden.index_select(1, rows), cell)
 

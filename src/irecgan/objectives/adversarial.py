@@ -8,15 +8,16 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 
-def discriminator_loss(logged: Tensor, generated: Tensor) -> Tensor:
+def discriminator_loss(logged: Tensor, generated: Tensor, shares: tuple[float, float] = (1.0, 1.0)) -> Tensor:
     """-E_data log D(tau) - E_g log(1 - D(tau)), Eq. (5). ()
 
     Args:
         logged: (B,) logits of logged sessions.
         generated: (G,) logits of generated sessions.
+        shares: of the sessions of a larger batch that these are, logged and generated.
 
     """
-    return softplus(-logged).mean() + softplus(generated).mean()
+    return shares[0] * softplus(-logged).mean() + shares[1] * softplus(generated).mean()
 
 
 def sequence_score(completions: Tensor) -> Tensor:

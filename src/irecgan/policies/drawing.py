@@ -48,10 +48,12 @@ def _with_replacement(scores: Tensor, draws: int, generator: torch.Generator) ->
     weight[:, :items].exp_()
     blocks = weight.view(sessions, -1, _BLOCK)
     of_block = blocks.sum(2).double().cumsum(1)  # (B, W)
-    point = torch.rand(sessions, draws, dtype=torch.float64, generator=generator) * of_block[:, -1:]
+    point = (
+        torch.rand(sessions, draws, dtype=torch.float64, generator=generator, device=scores.device) * of_block[:, -1:]
+    )
     block = _place(of_block, point)  # (B, D)
     before = torch.where(block > 0, of_block.gather(1, (block - 1).clamp(min=0)), 0.0)
-    row = torch.arange(sessions)[:, None]
+    row = torch.arange(sessions, device=scores.device)[:, None]
     within = blocks[row, block].double().cumsum(2)  # (B, D, _BLOCK)
     # Sums of a block differ in their last digits as they are added up: what is left of the point is rescaled.
     share = (point - before) / (of_block.gather(1, block) - before)
@@ -67,16 +69,16 @@ def _place(ends: Tensor, point: Tensor) -> Tensor:
 
 def _repeated(drawn: Tensor) -> Tensor:
     """Which draws of a row came before in it. (B, D) bool"""
-    earlier = torch.ones(drawn.shape[1], drawn.shape[1], dtype=torch.bool).tril(-1)
+    earlier = torch.ones(drawn.shape[1], drawn.shape[1], dtype=torch.bool, device=drawn.device).tril(-1)
     return ((drawn[:, :, None] == drawn[:, None]) & earlier).any(2)
 
 
 def _completed(scores: Tensor, slate: Tensor, found: Tensor, generator: torch.Generator) -> Tensor:
     """The first ``found`` (R,) items of ``slate`` (R, K), and then others by `noisy_slate`. (R, K)"""
     size = slate.shape[1]
-    rank = torch.arange(size).expand_as(slate)
+    rank = torch.arange(size, device=slate.device).expand_as(slate)
     kept = rank < found[:, None]
-    row = torch.arange(len(slate))[:, None].expand_as(slate)
+    row = torch.arange(len(slate), device=slate.device)[:, None].expand_as(slate)
     left = scores.clone()
     left[row[kept], slate[kept]] = -torch.inf
     others = noisy_slate(left, size, generator)

@@ -114,7 +114,7 @@ class RankingPolicy(Generic[State]):
             return ordered(noisy(offered, generator) if self.sampled else offered, scene.candidates)
         if items < LARGE:
             return self._slates(self.ranker.scores(state), generator)
-        parts = torch.arange(len(state)).split(max(1, _CELLS // items))
+        parts = torch.arange(len(state), device=generator.device).split(max(1, _CELLS // items))
         return torch.cat([self._slates(self.ranker.scores(state.take(part)), generator) for part in parts])
 
     def advance(self, state: State, slate: Tensor, click: Tensor) -> State:  # noqa: ARG002

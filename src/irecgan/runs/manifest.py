@@ -36,6 +36,8 @@ class Origin(_Record):
     seed: int
     settings: dict[str, Any]
     log: str  # digest of the encoded sessions
+    device: str = "cpu"  # of torch, on which it was trained
+    processes: int = 1  # that trained together
 
 
 class Decision(_Record):

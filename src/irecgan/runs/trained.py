@@ -10,12 +10,14 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
+from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
 from irecgan.models.latent import LatentUserModel
 from irecgan.models.networks import Network
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.context import ContextRanker, InContext
+from irecgan.policies.elsewhere import Elsewhere
 from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
@@ -46,12 +48,13 @@ class TrainedPolicy:
         final_slates: whether its log shows the slates at which users left.
         popularity: (2, n) return-weighted click counts in its log, at t = 0 and later.
         co_clicks: items clicked in the same sessions of its log; None in runs written without them.
+        device: where it computes.
         context: how the context columns that it reads are coded; None where it reads none.
         ranker: scores the catalogue, by item index.
 
     """
 
-    def __init__(self, run: Run, name: str) -> None:
+    def __init__(self, run: Run, name: str, device: torch.device | str = "cpu") -> None:
         self.name = name
         self.catalogue: Catalogue = run.catalogue
         self.slate_size = run.slate_size
@@ -61,7 +64,8 @@ class TrainedPolicy:
         network = run.networks.get(run.deploys)
         if network is None:
             raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
-        self._scorer, self.ranker, self._reader = _ranking(network, name)
+        self.device = torch.device(device)
+        self._scorer, self.ranker, self._reader = _ranking(network.to(self.device), name)
         self.context = None if self._reader is None else run.inputs.context
 
     @torch.no_grad()
@@ -79,7 +83,7 @@ class TrainedPolicy:
         if k < 1:
             raise UserError(f"k: found {k}, expected at least 1")
         ranker = self._within(context)
-        scores: Tensor = ranker.scores(self._state(ranker, history))[0]
+        scores: Tensor = ranker.scores(self._state(ranker, history))[0].cpu()
         probability = scores.softmax(0)
         best = first_of_ranking(scores, min(k, len(scores)))  # by score: probabilities far below the first are all 0
         return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
@@ -103,7 +107,8 @@ class TrainedPolicy:
         index = self.catalogue.index_any(ids)
         known = index < len(self.catalogue)
         ranker = self._within(context)
-        scores = ranker.scores_of(self._state(ranker, history), index[None])[0].masked_fill(~known, -torch.inf)
+        scores = ranker.scores_of(self._state(ranker, history), index[None].to(self.device))[0].cpu()
+        scores = scores.masked_fill(~known, -torch.inf)
         probability = scores.softmax(0) if bool(known.any()) else torch.zeros(len(ids))
         order = scores.argsort(descending=True, stable=True)
         return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
@@ -115,7 +120,7 @@ class TrainedPolicy:
         -inf for items that are not in the catalogue, and where nothing is shown.
         """
         known = batch.slate[batch.real] < len(self.catalogue)
-        return self._scorer.score_slates(batch).masked_fill(~known, -torch.inf)
+        return self._scorer.score_slates(batch.to(self.device)).to(known.device).masked_fill(~known, -torch.inf)
 
     def in_world(
         self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None
@@ -134,10 +139,10 @@ class TrainedPolicy:
         if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
         chosen = ranker or self.ranker
-        policy: Policy[Any] = RankingPolicy(chosen, size, sampled=sampled)
         if isinstance(chosen, LatentRanker):
-            policy = LatentPolicy(chosen, size, sampled=sampled)
-        return Translated.from_catalogue(policy, self.catalogue, items)
+            return Translated.from_catalogue(LatentPolicy(chosen, size, sampled=sampled), self.catalogue, items)
+        here = chosen if ranker is not None or self.device.type == "cpu" else Elsewhere(chosen, self.device)
+        return Translated.from_catalogue(RankingPolicy(here, size, sampled=sampled), self.catalogue, items)
 
     def _within(self, context: Context | None) -> Ranker[Any]:
         """The ranker where every step has ``context``."""
@@ -150,12 +155,12 @@ class TrainedPolicy:
             for key, value in context.items()
         }
         rows = self.context.encode_values(values, "context")
-        return InContext(self._reader, rows.padded(torch.tensor([0])))
+        return InContext(self._reader, rows.padded(torch.tensor([0])).to(self.device))
 
     def _state(self, ranker: Ranker[Any], history: Sequence[ItemId]) -> Rows:
         """The state of ``ranker`` after ``history``."""
         state: Rows = ranker.start(1)
-        for click in self.catalogue.index_any(list(history)):
+        for click in self.catalogue.index_any(list(history)).to(self.device):
             state = ranker.advance(state, click[None])
         return state
 
@@ -181,7 +186,10 @@ def _listed(value: Value) -> Sequence[str | float]:
     return [value] if isinstance(value, str | int | float) else value
 
 
-def load_policy(directory: Path | str) -> TrainedPolicy:
-    """The policy of a run directory. Raises UserError when it is not a whole run of this version."""
-    path = Path(directory)
-    return TrainedPolicy(load_run(path), path.resolve().name)
+def load_policy(directory: Path | str, device: str = "cpu") -> TrainedPolicy:
+    """The policy of a run directory, on a ``device`` of `irecgan.devices.DEVICES`.
+
+    Raises UserError when it is not a whole run of this version, or there is no such device.
+    """
+    path, found = Path(directory), find_device(device)
+    return TrainedPolicy(load_run(path), path.resolve().name, found)

@@ -5,25 +5,28 @@ from torch import Tensor
 
 from irecgan.data.batch import Sessions, in_order
 from irecgan.models.user import RecurrentUserModel, UserPrediction
+from irecgan.training.distributed import ALONE, Processes
 
 
 @torch.no_grad()
-def calibrate_stop(user: RecurrentUserModel, sessions: Sessions, batch_size: int = 256) -> float:
+def calibrate_stop(
+    user: RecurrentUserModel, sessions: Sessions, batch_size: int = 256, processes: Processes = ALONE
+) -> float:
     """Shift the score of c_end so that ``user`` expects as many ends in ``sessions`` as there are.
 
     Gives the shift. Stochastic steps leave the overall rate of stopping off by 10 % and more, and the
     length of a generated session is its inverse. One number is fitted, so nothing can be overfitted:
     calibration in the large (Steyerberg, 2009, "Clinical prediction models").
     """
-    logits, ended = [], 0
-    for rows in in_order(sessions.steps, batch_size):
-        batch = sessions.batch(rows)
+    logits, ended = [torch.empty(0, device=processes.device)], torch.zeros((), device=processes.device)
+    for rows in in_order(sessions.steps, batch_size)[processes.rank :: processes.size]:
+        batch = sessions.batch(rows).to(processes.device)
         prediction: UserPrediction = user(batch)
         stop = prediction.outcome[:, -1]
         open_question = stop < 0  # c_end is certain where nothing is shown and it competes with the slate
         logits.append(_logit(stop[open_question]))
-        ended += int((batch.ended[batch.real] & open_question).sum())
-    shift = _shift(torch.cat(logits).double(), ended)
+        ended += (batch.ended[batch.real] & open_question).sum()
+    shift = _shift(processes.gather(torch.cat(logits)).double(), int(processes.sum(ended)))
     user.stop.bias.add_(shift)
     return shift
 

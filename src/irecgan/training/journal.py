@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import Sessions
+from irecgan.training.distributed import ALONE, Processes
 
 Metrics = dict[str, float]
 Name = tuple[str | int, ...]
+
+_TOGETHER = 16
+"""Batches after which several processes ask the first one whether it is time to write."""
 
 
 @dataclass
@@ -30,9 +34,11 @@ class Journal:
 
     A unit asks here for everything that would come out otherwise if it were done again: its epochs, which change
     weights, and generated sessions, which were made by weights that are gone. All else follows from its name.
+    Of several ``processes`` each keeps one, and they save at the same batch.
     """
 
-    def __init__(self, minutes: float | None = None) -> None:
+    def __init__(self, minutes: float | None = None, processes: Processes = ALONE) -> None:
+        self.processes = processes
         self.account = Account()
         self._keeps = False
         self._drawing: torch.Generator | None = None
@@ -68,14 +74,27 @@ class Journal:
         if self.account.drawn is not None:
             generator.set_state(self.account.drawn)
 
-    def epoch(self, batches: Sequence[Tensor], step: Callable[[Tensor], float]) -> float:
-        """``step`` on each of ``batches`` that is left of the part under way; the sum over all of its values."""
-        account = self.account
+    def epoch(self, batches: Sequence[Tensor], step: Callable[[Tensor], Tensor]) -> float:
+        """``step`` on each of ``batches`` that is left of the part under way; the sum over all of its values.
+
+        Of several processes, the sum over all of them.
+        """
+        account, processes = self.account, self.processes
+        begun = account.total if processes.first else 0.0
+        total = torch.tensor(begun, dtype=torch.float64, device=processes.device)
         for rows in batches[account.batches :]:
-            account.total += step(rows)
+            total = total + step(rows)
             account.batches += 1
-            if self._every is not None and time.monotonic() - self._saved >= self._every:
+            if self._time_to_save(account.batches):
+                account.total = float(processes.sum(total))
                 account.drawn = None if self._drawing is None else self._drawing.get_state()
                 self.save()
                 self._saved = time.monotonic()
+        account.total = float(processes.sum(total))
         return account.total
+
+    def _time_to_save(self, batches: int) -> bool:
+        """Whether so many minutes have passed, by the clock of the first process."""
+        if self._every is None or (self.processes.size > 1 and batches % _TOGETHER):
+            return False
+        return self.processes.first_does(lambda: time.monotonic() - self._saved >= (self._every or 0.0))

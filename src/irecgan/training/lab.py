@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions, bucketed
+from irecgan.data.ragged import offsets
 from irecgan.models.agent import Agent, Head
 from irecgan.models.content import hide_ids
 from irecgan.models.discriminator import Discriminator
@@ -23,6 +24,7 @@ from irecgan.rollout import Stage, rollout, scored_rollout
 from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
+from irecgan.training.distributed import ALONE, Processes
 from irecgan.training.journal import Journal
 from irecgan.training.learner import Fitted, Learner, Loss
 from irecgan.training.likelihood import Likelihood, Sampled, exact
@@ -52,6 +54,7 @@ class Lab:
     journal: Journal  # of the unit under way
     agent_loss: AgentLoss
     proposal: Proposal | None  # of negatives, where the agent learns by a sampled softmax
+    processes: Processes  # that train together
 
     def model(self, name: ModelName) -> Network:
         """A model by its name."""
@@ -91,7 +94,10 @@ class Lab:
         )
 
     def generate(self, sessions: int, generator: torch.Generator, *, scored: bool) -> SessionBatch:
-        """Sessions of agent and user model; with ``scored`` each step has its q_D of Eq. (6), else 1."""
+        """Sessions of agent and user model; with ``scored`` each step has its q_D of Eq. (6), else 1.
+
+        They are on the device of the models, as ``generator`` has to be.
+        """
         stage = self.stage(judged=scored)
         if scored:
             return scored_rollout(stage, sessions, completions=self.config.completions, generator=generator)
@@ -104,27 +110,69 @@ class Lab:
             final_slates=stage.final_slates,
         )
 
+    def own_stream(self, *name: str | int) -> torch.Generator:
+        """The stream called ``name`` of this process alone, on the device of the models."""
+        return self.streams.torch(*name, *self.processes.branch, device=self.processes.device)
+
     def generate_sessions(self, sessions: int, generator: torch.Generator, *, scored: bool) -> Sessions:
-        """As `generate`, GENERATED_AT_ONCE at a time."""
-        counts = torch.full((-(-sessions // GENERATED_AT_ONCE),), GENERATED_AT_ONCE)
-        counts[-1] += sessions - int(counts.sum())
-        made = [self.generate(count, generator, scored=scored) for count in counts.tolist()]
-        return Sessions.concat([Sessions.from_batch(batch) for batch in made])
+        """As `generate`, GENERATED_AT_ONCE at a time. Every process makes a part, by its own stream, and gets all."""
+        mine = self.processes.portion(sessions)
+        counts = torch.full((-(-mine // GENERATED_AT_ONCE),), GENERATED_AT_ONCE)
+        counts[-1] += mine - int(counts.sum())
+        made = [self.generate(count, generator, scored=scored).to("cpu") for count in counts.tolist()]
+        return self.gathered(Sessions.concat([Sessions.from_batch(batch) for batch in made]), sessions)
+
+    def gathered(self, mine: Sessions, sessions: int) -> Sessions:
+        """The first ``sessions`` of those that all processes made."""
+        if self.processes.size == 1:
+            return mine
+        gather = self.processes.gather
+        every = Sessions(
+            step_start=offsets(gather(mine.steps)),
+            item_start=offsets(gather(mine.slate_sizes)),
+            item=gather(mine.item),
+            click=gather(mine.click),
+            position=gather(mine.position),
+            reward=gather(mine.reward),
+            propensity=gather(mine.propensity),
+            score=gather(mine.score),
+            catalogue_size=mine.catalogue_size,
+        )
+        return every.select(torch.arange(sessions))
 
     def discriminator_epoch(self, generated: Sessions, generator: torch.Generator) -> dict[str, float]:
         """One pass of D over ``generated`` and as many logged sessions. Loss and accuracy."""
-        learner, size = self.learners["discriminator"], self.config.batch_size
+        learner, processes = self.learners["discriminator"], self.processes
+        size = self.config.batch_size * processes.size
         rows = torch.randperm(len(self.data.train), generator=generator)[: len(generated)]
         logged = self.data.train.select(rows)
-        loss, right, total = 0.0, 0, 0
+        found, total = torch.zeros(2, dtype=torch.float64, device=processes.device), 0  # losses, right verdicts
         pairs = zip(bucketed(logged.steps, size, generator), bucketed(generated.steps, size, generator), strict=False)
         for real, made in pairs:
-            high = self.discriminator(logged.batch(real))
-            low = self.discriminator(generated.batch(made))
-            right += int((high > 0).sum()) + int((low < 0).sum())
-            total += len(high) + len(low)
-            loss += learner.step(discriminator_loss(high, low)) * len(high)
+            (mine, of_logged), (yours, of_generated) = processes.share(real), processes.share(made)
+            batches = logged.batch(mine).to(processes.device), generated.batch(yours).to(processes.device)
+            lesson = _Lesson(self.discriminator, batches, (of_logged, of_generated))
+            value = learner.step(lesson) * len(real)
+            found += torch.stack([value, lesson.right])
+            total += len(real) + len(made)
+        loss, right = processes.sum(found).tolist()
         return {"loss": loss / len(logged), "accuracy": right / total}
+
+
+class _Lesson:
+    """One step of D: the loss of its share of a batch, and how many of its verdicts were ``right``."""
+
+    def __init__(
+        self, judge: Discriminator, batches: tuple[SessionBatch, SessionBatch], shares: tuple[float, float]
+    ) -> None:
+        self.judge, self.batches, self.shares = judge, batches, shares
+        self.right = torch.zeros(())
+
+    def __call__(self) -> Tensor:
+        high, low = (self.judge(batch) for batch in self.batches)
+        known, made = (share > 0 for share in self.shares)
+        self.right = ((high > 0).sum() * known + (low < 0).sum() * made).double()
+        return discriminator_loss(high, low, self.shares)
 
 
 def make_lab(
@@ -136,15 +184,18 @@ def make_lab(
     *,
     judge: AgentLoss = policy_gradient,
     teaches: Sequence[ModelName] = NETWORKS,
+    processes: Processes = ALONE,
 ) -> Lab:
     """Models with weights drawn from ``streams``, and their learners.
 
     ``heads``: of the agent. ``judge``: the held-out loss that says when the agent has learned enough.
-    ``teaches``: the models that will learn; the others have shapes, but no weights.
+    ``teaches``: the models that will learn; the others have shapes, but no weights. ``processes``: that train
+    together, and where.
     """
-    models = {name: _drawn(name, data, config, streams, heads, blank=name not in teaches) for name in NETWORKS}
+    drawn = {name: _drawn(name, data, config, streams, heads, blank=name not in teaches) for name in NETWORKS}
+    models = {name: model.to(processes.device) if name in teaches else model for name, model in drawn.items()}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
-    learners = {name: _learner(name, models[name], config) for name in teaches if name not in FITTED}
+    learners = {name: _learner(name, models[name], config, processes) for name in teaches if name not in FITTED}
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
         "agent": partial(agent_loss, agent, config=config),
@@ -161,9 +212,10 @@ def make_lab(
         fitted={name: Fitted(models[name]) for name in teaches if name in FITTED},
         losses=losses,
         judges={"user": losses["user"], "agent": partial(judge, agent, config=config)},
-        journal=Journal(config.checkpoint_minutes),
+        journal=Journal(config.checkpoint_minutes, processes),
         agent_loss=agent_loss,
         proposal=_proposal(data, config) if config.softmax == "sampled" else None,
+        processes=processes,
     )
 
 
@@ -207,14 +259,14 @@ class _DroppedIds:
             hide_ids(self.network, None)
 
 
-def _learner(name: ModelName, model: Network, config: TrainingConfig) -> Learner:
+def _learner(name: ModelName, model: Network, config: TrainingConfig, processes: Processes) -> Learner:
     rate = {
         "user": config.user_learning_rate,
         "agent": config.agent_learning_rate,
         "discriminator": config.discriminator_learning_rate,
     }[name]
     clip = {"user": config.user_clip, "agent": config.agent_clip, "discriminator": config.discriminator_clip}[name]
-    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else ())
+    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else (), processes)
 
 
 def _proposal(data: TrainingData, config: TrainingConfig) -> Proposal:

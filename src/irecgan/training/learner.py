@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch, Sessions, SessionSource, in_order
 from irecgan.tensors import below
+from irecgan.training.distributed import ALONE, Processes
 from irecgan.training.journal import Journal
 from irecgan.training.row_adam import RowAdam
 
@@ -16,23 +17,35 @@ Loss = Callable[[SessionBatch], Tensor]
 class Learner:
     """One model that learns: Adam with the norm of its gradient clipped, if ``clip`` is given.
 
-    ``tables``: parameters with sparse gradients, see `irecgan.models.outputs.learn_by_rows`.
+    ``tables``: parameters with sparse gradients, see `irecgan.models.outputs.learn_by_rows`. ``processes`` learn
+    together: each from its share of a batch, and all move by the gradient of the whole.
     """
 
     def __init__(
-        self, model: nn.Module, learning_rate: float, clip: float | None, tables: Sequence[nn.Parameter] = ()
+        self,
+        model: nn.Module,
+        learning_rate: float,
+        clip: float | None,
+        tables: Sequence[nn.Parameter] = (),
+        processes: Processes = ALONE,
     ) -> None:
         self.model = model
+        self.processes = processes
+        self._objective = processes.learning(model)
         self.clip = clip
         rare = {id(table) for table in tables}
         dense = [parameter for parameter in model.parameters() if id(parameter) not in rare]
         self.optimiser = torch.optim.Adam(dense, lr=learning_rate, fused=True)
         self.by_rows = RowAdam(tables, lr=learning_rate) if tables else None
 
-    def step(self, loss: Tensor) -> float:
-        """One step of the optimiser down ``loss``; gives its value."""
+    def step(self, loss: Callable[[], Tensor]) -> Tensor:
+        """One step of the optimiser down ``loss``; gives its value, in double precision.
+
+        With several processes it is the sum over all of their losses that goes down, and the value is this one's.
+        """
         self.model.zero_grad(set_to_none=True)
-        loss.backward()
+        value: Tensor = self._objective(loss)
+        (self.processes.size * value).backward()  # DDP takes the mean over the processes
         if self.by_rows is not None:
             _coalesce(self.model)
         if self.clip is not None:
@@ -40,7 +53,7 @@ class Learner:
         self.optimiser.step()
         if self.by_rows is not None:
             self.by_rows.step()
-        return float(loss.detach())
+        return value.detach().double()
 
     def epoch(
         self,
@@ -50,12 +63,19 @@ class Learner:
         generator: torch.Generator,
         journal: Journal | None = None,
     ) -> float:
-        """One pass over ``sessions`` in shuffled batches, or what is left by ``journal``. The mean loss per session."""
+        """One pass over ``sessions`` in shuffled batches, or what is left by ``journal``. The mean loss per session.
 
-        def learn(rows: Tensor) -> float:
-            return self.step(loss(sessions.batch(rows))) * len(rows)
+        ``batch_size`` sessions go to each process.
+        """
+        processes = self.processes
 
-        return (journal or Journal()).epoch(sessions.shuffled(batch_size, generator), learn) / len(sessions)
+        def learn(rows: Tensor) -> Tensor:
+            mine, weight = processes.share(rows)
+            batch = sessions.batch(mine).to(processes.device)
+            return self.step(lambda: weight * loss(batch)) * len(rows)
+
+        batches = sessions.shuffled(batch_size * processes.size, generator)
+        return (journal or Journal(None, processes)).epoch(batches, learn) / len(sessions)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser state as named tensors, which go on changing as the model learns."""
@@ -73,7 +93,10 @@ class Learner:
             for i, parameter in enumerate(optimiser.param_groups[0]["params"]):
                 state = below(tensors, f"{kind}.{i}.")
                 if state:
-                    optimiser.state[parameter] = {k: v.clone() for k, v in state.items()}
+                    optimiser.state[parameter] = {
+                        k: v.clone() if (kind, k) == ("rows", "step") else v.to(parameter.device, copy=True)
+                        for k, v in state.items()
+                    }
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"adam": self.optimiser} | ({"rows": self.by_rows} if self.by_rows is not None else {})
@@ -113,8 +136,9 @@ class Fitted:
 
 
 @torch.no_grad()
-def mean_loss(loss: Loss, sessions: Sessions, batch_size: int = 256) -> float:
-    """The mean loss per session, without learning."""
-    batches = in_order(sessions.steps, batch_size)
-    total = sum(float(loss(sessions.batch(rows))) * len(rows) for rows in batches)
-    return total / len(sessions)
+def mean_loss(loss: Loss, sessions: Sessions, batch_size: int = 256, processes: Processes = ALONE) -> float:
+    """The mean loss per session, without learning; every process takes some of the batches."""
+    total = torch.zeros((), dtype=torch.float64, device=processes.device)
+    for rows in in_order(sessions.steps, batch_size)[processes.rank :: processes.size]:
+        total += loss(sessions.batch(rows).to(processes.device)).double() * len(rows)
+    return float(processes.sum(total)) / len(sessions)

@@ -50,8 +50,9 @@ class Sampled:
         """An estimate, see `sampled_log_probability`. (M,)"""
         known = click < scores.items
         wanted, asked = click[known][:, None], scores.where(known)
-        negatives = self.proposal.draw(self.generator)
-        log_expected = self.proposal.log_expected[negatives]
+        drawn = self.proposal.draw(self.generator)
+        log_expected = self.proposal.log_expected[drawn].to(click.device)
+        negatives = drawn.to(click.device)
         score = asked.at(wanted).squeeze(1)
         found = sampled_log_probability(score, asked.of(negatives), log_expected, negatives == wanted)
         return torch.zeros_like(click, dtype=found.dtype).masked_scatter(known, found)

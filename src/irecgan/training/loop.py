@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from torch import Tensor
@@ -33,38 +34,52 @@ def run_phases(recipe: Recipe, lab: Lab, directory: Path, observe: Observer | No
     checkpoint = directory / CHECKPOINT
     lab.journal.begin()
     progress = load_checkpoint(checkpoint, lab) if checkpoint.exists() else Progress()
-    lab.journal.save = lambda: save_checkpoint(checkpoint, lab, progress)
-    with MetricsLog(directory, progress.lines) as log:
+    lab.processes.expect_same([(str(checkpoint), f"{progress.phase}.{progress.unit}.{lab.journal.account.batches}")])
+    lab.journal.save = lambda: _save(checkpoint, lab, progress)
+    with MetricsLog(directory, progress.lines) if lab.processes.first else nullcontext() as log:
         while progress.phase < len(recipe.phases):
             _run_phase(recipe.phases[progress.phase], lab, progress, log, checkpoint, observe=observe)
-            _tell_exploitation(recipe.phases[progress.phase], progress, directory)
+            if lab.processes.first:
+                _tell_exploitation(recipe.phases[progress.phase], progress, directory)
             _finish_phase(recipe.phases[progress.phase], lab, progress)
-            save_checkpoint(checkpoint, lab, progress)
+            _save(checkpoint, lab, progress)
 
 
 def _run_phase(
-    phase: Phase, lab: Lab, progress: Progress, log: MetricsLog, checkpoint: Path, *, observe: Observer | None
+    phase: Phase, lab: Lab, progress: Progress, log: MetricsLog | None, checkpoint: Path, *, observe: Observer | None
 ) -> None:
     limit = phase.limit(lab)
     if observe is not None:
         observe(phase, progress.unit)
-    with tqdm(total=limit, initial=progress.unit, desc=phase.name, disable=None, leave=False) as bar:
+    with tqdm(total=limit, initial=progress.unit, desc=phase.name, disable=_quiet(lab), leave=False) as bar:
         while progress.unit < limit and not _stale(phase, lab, progress):
-            metrics = phase.unit(lab, progress.unit)
-            log.write(phase.name, progress.unit, metrics)
+            metrics = lab.processes.agreed(phase.unit(lab, progress.unit))
+            if log is not None:
+                log.write(phase.name, progress.unit, metrics)
             _refuse_divergence(phase, progress.unit, metrics)
             if phase.keeps and metrics["validation"] < progress.best_validation:
                 progress.best_validation, progress.best_unit = metrics["validation"], progress.unit
                 progress.best = _weights(lab, phase.keeps)
             progress.unit += 1
-            progress.lines = log.lines
+            progress.lines += 1
             lab.journal.begin()
-            save_checkpoint(checkpoint, lab, progress)
+            _save(checkpoint, lab, progress)
             if observe is not None:
                 observe(phase, progress.unit)
             if "validation" in metrics:
                 bar.set_postfix({"validation": f"{metrics['validation']:.4f}"})
             bar.update()
+
+
+def _save(checkpoint: Path, lab: Lab, progress: Progress) -> None:
+    """Write the checkpoint, which is the same in all processes, once."""
+    if lab.processes.first:
+        save_checkpoint(checkpoint, lab, progress)
+
+
+def _quiet(lab: Lab) -> bool | None:
+    """Whether to show no progress; None where only a terminal is to have it."""
+    return None if lab.processes.first else True
 
 
 def _refuse_divergence(phase: Phase, unit: int, metrics: dict[str, float]) -> None:

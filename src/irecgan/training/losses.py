@@ -125,7 +125,7 @@ def weight_metrics(agent: Agent, sessions: Sessions, config: TrainingConfig) -> 
     """The effective share of the clicks in ``sessions`` under PGIS's weights, and the share that is capped."""
     weights = []
     for rows in in_order(sessions.steps, 256):
-        batch = sessions.batch(rows)
+        batch = sessions.batch(rows).to(agent.encoder.first.device)
         behaviour, log_policy = _off_policy(agent, batch, exact(config))
         weights.append(_weights(batch, behaviour, log_policy, config)[_known(batch)[batch.real]])
     weight = torch.cat(weights)

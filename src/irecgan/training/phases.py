@@ -136,7 +136,7 @@ class Rounds:
         if self.scored:
             for epoch in range(lab.config.discriminator_epochs):
                 metrics |= discriminator_epoch(lab, (self.name, index, "discriminator", epoch))
-        losses = [mean_loss(lab.judges[model], lab.data.validation) for model in self.keeps]
+        losses = [mean_loss(lab.judges[model], lab.data.validation, processes=lab.processes) for model in self.keeps]
         return metrics | {"validation": losses[0]}
 
     def _epoch(self, lab: Lab, model: ModelName, name: Name, *, told: bool) -> Metrics:
@@ -150,7 +150,7 @@ class Rounds:
 
     def _generated(self, lab: Lab, name: Name) -> tuple[Sessions, Metrics]:
         count = max(1, round(lab.config.generated_ratio * len(lab.data.train)))
-        made = lab.generate_sessions(count, lab.streams.torch(*name, "generate"), scored=self.scored)
+        made = lab.generate_sessions(count, lab.own_stream(*name, "generate"), scored=self.scored)
         return made, score_metrics(made) | length_metrics(lab, made) | value_metrics(made, lab.config.lambda_r)
 
 
@@ -162,8 +162,8 @@ def fit_epoch(lab: Lab, model: ModelName, sessions: SessionSource, name: Name) -
     loss = lab.loss(model, negatives)
     train = lab.learners[model].epoch(loss, sessions, lab.config.batch_size, generator, lab.journal)
     if model == "user":
-        calibrate_stop(lab.user, lab.data.some(CALIBRATION))
-    validation = mean_loss(lab.judges[model], lab.data.validation)
+        calibrate_stop(lab.user, lab.data.some(CALIBRATION), processes=lab.processes)
+    validation = mean_loss(lab.judges[model], lab.data.validation, processes=lab.processes)
     return {f"{model}/loss": train, f"{model}/validation": validation, "validation": validation}
 
 
@@ -174,13 +174,15 @@ def discriminator_epoch(lab: Lab, name: Name) -> Metrics:
 
 def _discriminator_epoch(lab: Lab, name: Name) -> Metrics:
     count = min(lab.config.discriminator_sessions, len(lab.data.train))
-    batch = lab.generate(count, lab.streams.torch(*name, "generate"), scored=False)
-    generated = Sessions.from_batch(batch)
+    processes = lab.processes
+    batch = lab.generate(processes.portion(count), lab.own_stream(*name, "generate"), scored=False)
+    generated = lab.gathered(Sessions.from_batch(batch.to("cpu")), count)
     found = lab.discriminator_epoch(generated, lab.streams.torch(*name, "shuffle"))
     with torch.no_grad():
-        score = torch.sigmoid(lab.discriminator(batch))
+        score = torch.sigmoid(lab.discriminator(batch)).mean().double()
+    judged = processes.sum(torch.stack([score * len(batch), torch.full_like(score, len(batch))])).tolist()
     metrics = {f"discriminator/{key}": value for key, value in found.items()}
-    return metrics | {"discriminator/generated_score": float(score.mean())} | length_metrics(lab, generated)
+    return metrics | {"discriminator/generated_score": judged[0] / judged[1]} | length_metrics(lab, generated)
 
 
 def score_metrics(generated: Sessions) -> Metrics:

@@ -15,9 +15,10 @@ from irecgan.data.encode import encoded_parts
 from irecgan.data.log import Log, SessionLog
 from irecgan.data.scanned import read_or_scan
 from irecgan.data.stored import BLOCK, stored
+from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
-from irecgan.models.networks import ModelName, Network, grown
+from irecgan.models.networks import FITTED, ModelName, Network, grown
 from irecgan.policies.co_click import co_clicks
 from irecgan.policies.popularity import return_weighted_counts
 from irecgan.runs.manifest import MANIFEST, Decision, Manifest, Origin
@@ -27,6 +28,7 @@ from irecgan.seeding import Streams
 from irecgan.training.columns import Columns, Told, beside, read_columns, wanted_context
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData, hold_out_rows
+from irecgan.training.distributed import LostProcessError, Processes, process_group
 from irecgan.training.lab import Lab, make_lab
 from irecgan.training.loop import CHECKPOINT, run_phases
 from irecgan.training.recipes import Recipe, admitted, find_recipe
@@ -47,8 +49,13 @@ def train(
     seed: int = 0,
     settings: Mapping[str, Any] | TrainingConfig | None = None,
     resume: bool = False,
+    device: str = "cpu",
 ) -> TrainedPolicy:
     """Learn a policy from ``log`` and write it to the directory ``out``.
+
+    Called in several processes, by torchrun or in any process group of torch that is there already, it trains
+    data-parallel: every process reads the log, takes its share of every batch, and the first one writes ``out``.
+    All have to be called with the same arguments.
 
     Args:
         log: a session log, or its file.
@@ -60,31 +67,74 @@ def train(
         seed: of all that is random. Same seed, same log, same settings: same weights.
         settings: keys of `TrainingConfig` that differ from their defaults.
         resume: go on with a training in ``out`` that was interrupted. The weights come out as if it had not been.
+        device: ``cpu``, ``cuda`` or ``auto``; with several processes on a machine each has a GPU of its own.
 
     Raises:
-        UserError: a setting or the log is wrong, ``out`` is taken, or ``resume`` meets another training.
+        UserError: a setting or the log is wrong, ``out`` is taken, ``resume`` meets another training, or there is no
+            such device.
+        LostProcessError: another process ended; ``resume`` goes on where the last checkpoint stands.
 
     """
-    found, directory = find_recipe(recipe), Path(out)
+    with process_group(find_device(device)) as processes:
+        return _train(log, Path(out), recipe, validation, items, seed, settings, resume=resume, processes=processes)
+
+
+def _train(  # noqa: PLR0917
+    log: SessionLog | Path | str,
+    directory: Path,
+    recipe: str,
+    validation: SessionLog | Path | str | None,
+    items: Told | None,
+    seed: int,
+    settings: Mapping[str, Any] | TrainingConfig | None,
+    *,
+    resume: bool,
+    processes: Processes,
+) -> TrainedPolicy:
+    found = find_recipe(recipe)
     config = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
+    if config.sparse and processes.size > 1:
+        raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
+    if processes.size > 1 and set(FITTED) & set(found.teaches):
+        raise UserError(f"recipe {recipe}: found {processes.size} processes; it is fitted by one")
     streams = Streams(seed)
     data, columns = _read(log, validation, config, streams, directory, items=items)
-    origin = Origin(recipe=recipe, seed=seed, settings=config.model_dump(), log=data.fingerprint())
-    fresh = not _take_up(directory, origin, resume=resume)
+    origin = Origin(
+        recipe=recipe,
+        seed=seed,
+        settings=config.model_dump(),
+        log=data.fingerprint(),
+        device=processes.device.type,
+        processes=processes.size,
+    )
+    processes.expect_same([(key, str(value)) for key, value in origin.model_dump().items()])
+    fresh = processes.first_does(lambda: not _take_up(directory, origin, resume=resume))
     if not (directory / MANIFEST).exists():
         try:
             learns, decision = admitted(found, data, streams)
-            _tell(directory, found, decision)
+            if processes.first:
+                _tell(directory, found, decision)
             lab = make_lab(
-                data, config, streams, learns.agent_loss, learns.heads, judge=learns.judge, teaches=learns.teaches
+                data,
+                config,
+                streams,
+                learns.agent_loss,
+                learns.heads,
+                judge=learns.judge,
+                teaches=learns.teaches,
+                processes=processes,
             )
             with file_errors(directory):
                 run_phases(learns, lab, directory)
+        except LostProcessError:
+            raise
         except UserError:
-            if fresh:
+            if fresh and processes.first:
                 shutil.rmtree(directory)
             raise
-        _finish(directory, learns, lab, columns, origin, decision=decision)
+        if processes.first:
+            _finish(directory, learns, lab, columns, origin, decision=decision)
+    processes.wait()
     return load_policy(directory)
 
 

@@ -11,6 +11,7 @@ from irecgan.files import atomic_directory, write_json
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.training.columns import Told, beside
 from irecgan.training.config import TrainingConfig
+from irecgan.training.distributed import launched
 from irecgan.training.metrics import best_losses
 from irecgan.training.recipes import find_recipe
 from irecgan.training.train import train
@@ -56,6 +57,8 @@ def train_best(
 
     """
     find_recipe(recipe)
+    if together := launched():
+        raise UserError(f"train_best: found {together} processes launched together, expected one")
     if not candidates:
         raise UserError("candidates: found none, expected at least one")
     configs = [TrainingConfig.checked({**(settings or {}), **candidate}) for candidate in candidates]

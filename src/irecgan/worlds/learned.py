@@ -26,7 +26,9 @@ class LearnedWorld(Generic[State]):
         """Sampled clicks and rewards. ``slate`` (B, K)"""
         outcome = self.model.outcome(state, slate)
         probability = torch.cat([outcome.click, outcome.stop[:, None]], dim=1).exp()  # (B, K + 1)
-        choice = torch.multinomial(probability, 1, generator=generator)  # (B, 1)
+        # The draw of torch.multinomial, number for number, without its checks: on a GPU they wait for the device.
+        noise = torch.empty_like(probability).exponential_(generator=generator)
+        choice = (probability / noise).argmax(1, keepdim=True)  # (B, 1)
         ended = choice == slate.shape[1]
         mean = outcome.reward.gather(1, torch.where(ended, 0, choice)).squeeze(1)
         reward = self.model.sample_reward(mean, generator)

@@ -1,0 +1,217 @@
+"""The processes that train together: their group as it is found, whoever launched them."""
+
+import gc
+import hashlib
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from irecgan.errors import UserError
+
+_LAUNCH = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun, and launchers like it, tell every process."""
+_CPU = torch.device("cpu")
+
+
+class LostProcessError(UserError):
+    """Another process of the training is gone; what was written last is whole."""
+
+
+class Objective(nn.Module):
+    """A loss as the forward pass of the model that it teaches: DDP has to see a step from its beginning."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.unread = nn.Parameter(torch.zeros(1))  # DDP warns where it is to look for such parameters and finds none
+
+    def forward(self, loss: Callable[[], Tensor]) -> Tensor:
+        """The loss, a scalar."""
+        return loss()
+
+
+@dataclass(frozen=True)
+class Processes:
+    """``size`` processes, of which this is number ``rank``: the same weights in all, a share of every batch in each."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = _CPU
+
+    @classmethod
+    def found(cls, device: torch.device) -> "Processes":
+        """Those of torch's default process group; this one alone where there is none."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return cls(device=device)
+        return cls(dist.get_rank(), dist.get_world_size(), device)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes what all have in common."""
+        return self.rank == 0
+
+    @property
+    def branch(self) -> tuple[int, ...]:
+        """What tells this process's random streams from those of others; nothing for a single one."""
+        return (self.rank,) if self.size > 1 else ()
+
+    def share(self, rows: Tensor) -> tuple[Tensor, float]:
+        """The part of a batch of ``rows`` (B,) that falls to this process, and its part of the mean over the batch.
+
+        A process that would have none takes a row of weight 0: all take every step, and draw the same negatives.
+        """
+        mine = rows[self.rank :: self.size]
+        return (mine, len(mine) / len(rows)) if len(mine) else (rows[:1], 0.0)
+
+    def portion(self, count: int) -> int:
+        """How many of ``count`` things this process makes; together they make as many or, of very few, more."""
+        return max(1, count // self.size + (self.rank < count % self.size))
+
+    def learning(self, model: nn.Module) -> nn.Module:
+        """The `Objective` of ``model``, whose gradients are the means over all processes.
+
+        Buckets of gradients are never rearranged (``find_unused_parameters``): sums are then rounded alike
+        whether or not a training was interrupted.
+        """
+        objective = Objective(model)
+        if self.size == 1:
+            return objective
+        return DistributedDataParallel(
+            objective.to(self.device), find_unused_parameters=True, gradient_as_bucket_view=True
+        )
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        if self.size > 1:
+            value = value.to(self.device, copy=True)
+            dist.all_reduce(value)
+        return value
+
+    def gather(self, values: Tensor) -> Tensor:
+        """The numbers (R,) of all processes, whatever R is in each, in the order of ranks and on the CPU."""
+        if self.size == 1:
+            return values.cpu()
+        values = values.to(self.device)
+        counts = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.size)]
+        dist.all_gather(counts, torch.tensor([len(values)], device=self.device))
+        lengths = [int(count) for count in counts]
+        padded = values.new_zeros(max(lengths))
+        padded[: len(values)] = values
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:n] for part, n in zip(parts, lengths, strict=True)]).cpu()
+
+    def agreed(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """The ``numbers`` as the first process has them: what is decided by them is decided alike."""
+        if self.size == 1:
+            return dict(numbers)
+        values = torch.tensor(list(numbers.values()), dtype=torch.float64, device=self.device)
+        dist.broadcast(values, 0)
+        return dict(zip(numbers, values.tolist(), strict=True))
+
+    def expect_same(self, facts: Sequence[tuple[str, str]]) -> None:
+        """Raise UserError where the processes differ in one of ``facts``, pairs of a name and what was found."""
+        for name, found in facts if self.size > 1 else ():
+            digest = int.from_bytes(hashlib.sha256(found.encode()).digest()[:8], "big") >> 1
+            values = self.gather(torch.tensor([digest]))
+            if len(values.unique()) > 1:
+                raise UserError(
+                    f"{name}: found {found!r} in process {self.rank} of {self.size} and something else in another; "
+                    "expected the same in all; several machines need a file system that they share"
+                )
+
+    def first_does(self, work: Callable[[], bool]) -> bool:
+        """What ``work`` gives in the first process, which alone does it; what it raises is raised in all."""
+        if self.size == 1:
+            return work()
+        told, error, answer = "", None, False
+        if self.first:
+            try:
+                answer = work()
+            except (UserError, OSError) as found:
+                error, told = found, str(found)
+        text = self._told(told.encode())
+        if error is not None:
+            raise error
+        if text:
+            raise UserError(text.decode())
+        return bool(self.sum(torch.tensor(float(answer))))
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        if self.size > 1:
+            self.sum(torch.zeros(1))
+
+    def _told(self, text: bytes) -> bytes:
+        """``text`` as the first process has it."""
+        length = self.sum(torch.tensor(len(text) if self.first else 0))
+        letters = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
+        if self.first and text:
+            letters.copy_(torch.frombuffer(bytearray(text), dtype=torch.uint8))
+        if len(letters):
+            dist.broadcast(letters, 0)
+        return bytes(letters.tolist())
+
+
+ALONE = Processes()
+"""A training in this process."""
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[Processes]:
+    """The group of whoever made one, that of the launch by torchrun, or this process alone.
+
+    Raises LostProcessError where another process ends before its work is done, and UserError where the others of a
+    launch cannot be reached.
+    """
+    if launched() and not dist.is_initialized():
+        _join(device)
+        try:
+            with _losses_told():
+                yield Processes.found(device)
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)
+            raise
+        finally:
+            gc.collect()  # what still held the group would end after it, and abort the process
+            dist.destroy_process_group()
+    else:
+        with _losses_told():
+            yield Processes.found(device)
+
+
+def launched() -> int:
+    """The number of processes that a launcher like torchrun says it started; 0 where there is none, or no other."""
+    size = int(os.environ["WORLD_SIZE"]) if all(name in os.environ for name in _LAUNCH) else 0
+    return size if size > 1 else 0
+
+
+def _join(device: torch.device) -> None:
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    except (RuntimeError, ValueError) as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise UserError(f"torchrun: the other processes cannot be reached at {where} ({_first_line(error)})") from None
+
+
+@contextmanager
+def _losses_told() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "nccl" in str(error).lower()):
+            raise
+        raise LostProcessError(
+            f"another process of the training is gone ({_first_line(error)}); go on with --resume"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
