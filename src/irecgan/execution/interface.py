@@ -1,6 +1,6 @@
 """Tasks that need nothing of each other, and whoever works them off."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -8,14 +8,14 @@ from typing import Any, Generic, Protocol, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 T_contra = TypeVar("T_contra", contravariant=True)
-R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True)
 class Done(Generic[R]):
-    """What came of a task."""
+    """What came of a task; ``told`` are the warnings that its work logged."""
 
     result: R
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Lost:
     reason: str
 
 
-class Workers(Protocol[T_contra, R_co]):
+class Workers(Protocol[T_contra, R]):
     """Workers that are ready to take tasks."""
 
     @property
@@ -40,11 +40,11 @@ class Workers(Protocol[T_contra, R_co]):
         """Tasks that may be begun and not yet finished: as many as keep every worker busy."""
         ...
 
-    def begin(self, task: T_contra) -> Any:
+    def begin(self, task: T_contra) -> Hashable:
         """Hand ``task`` over; what comes back stands for it."""
         ...
 
-    def first_finished(self, begun: list[Any]) -> tuple[Any, "Done[R_co] | Refused | Lost"]:
+    def first_finished(self, begun: Sequence[Any]) -> tuple[Hashable, "Done[R] | Refused | Lost"]:
         """Wait until one of ``begun`` is finished: which, and what came of it. Raises what else its work raised."""
         ...
 
@@ -52,8 +52,8 @@ class Workers(Protocol[T_contra, R_co]):
 class Executor(Protocol):
     """Opens workers."""
 
-    def open(self, work: Callable[[T], R], tasks: int | None) -> AbstractContextManager[Workers[T, R]]:
-        """Workers that do ``work``, for so many ``tasks`` (None: not known); none is left when the block ends.
+    def open(self, work: Callable[[T], R]) -> AbstractContextManager[Workers[T, R]]:
+        """Workers that do ``work``; none is left when the block ends.
 
         ``work`` can be pickled: a function of a module, or a partial call of one. It is done on one thread.
         """
