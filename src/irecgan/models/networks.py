@@ -21,6 +21,8 @@ NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator", "latent")
 FITTED: tuple[ModelName, ...] = ("latent",)
 """Those without weights that gradients move."""
 Network = RecurrentUserModel | Agent | Discriminator | LatentUserModel
+Deployed = Literal["user", "agent", "latent", "popularity"]
+"""What may rank the items of a run: a network, or the counts that every run keeps."""
 
 
 def blank_network(

@@ -1,12 +1,13 @@
 """``run.json``: what a run directory holds and how it came about."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from irecgan.errors import UserError
 from irecgan.files import read_json, write_json
+from irecgan.models.networks import Deployed
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import Stop
@@ -40,12 +41,25 @@ class Origin(_Record):
     processes: int = 1  # that trained together
 
 
+class Candidate(_Record):
+    """A recipe that was considered, and what it was found to be worth before the choice."""
+
+    name: str
+    learned: str  # the recipe whose objective was learned in its name
+    estimate: float | None  # None: it could not be fitted, for the reason that ``note`` gives
+    error: float | None = None  # standard error of the estimate
+    off_policy: float | None = None  # by importance weights, where the log has propensities
+    seconds: float = 0.0  # of a processor, to fit it
+    note: str = ""
+
+
 class Decision(_Record):
     """What a recipe with a choice settled on, and why."""
 
     learned: str  # the recipe whose objective was learned
     reason: str
     figures: dict[str, float]
+    candidates: tuple[Candidate, ...] = ()  # of a recipe that chooses
 
 
 class Manifest(_Record):
@@ -54,7 +68,7 @@ class Manifest(_Record):
     format: int
     irecgan: str  # the version that wrote it
     origin: Origin
-    deploys: Literal["user", "agent", "latent"]
+    deploys: Deployed
     size: Size
     stop: Stop
     reward_law: RewardLaw

@@ -1,16 +1,20 @@
 """The models of the paper's tables, as rows of one table."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import Any
 
 from irecgan.errors import UserError
 from irecgan.models.agent import Head
-from irecgan.models.networks import ModelName
+from irecgan.models.networks import Deployed, ModelName
+from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.runs.manifest import Decision
 from irecgan.seeding import Streams
 from irecgan.training.data import TrainingData
+from irecgan.training.distillation import Distil
 from irecgan.training.gates import Gate, Noted
+from irecgan.training.lab import Lab
 from irecgan.training.latent.fit import FitLatent, PlanLatent
 from irecgan.training.losses import (
     AgentLoss,
@@ -31,12 +35,14 @@ class Recipe:
 
     name: str
     summary: str
-    deploys: Literal["user", "agent", "latent"]
+    deploys: Deployed
     phases: Sequence[Phase]
     agent_loss: AgentLoss = policy_gradient
     heads: Sequence[Head] = ()  # of the agent, for its objective
     judge: AgentLoss = policy_gradient  # the loss on held-out sessions by which the agent is stopped
     gate: Gate | None = None  # what the log must show first
+    settings: Mapping[str, Any] = field(default_factory=dict)  # its own defaults, where they are not the paper's
+    chooses: bool = False  # among other recipes: `irecgan.training.choice.auto`
 
     @property
     def teaches(self) -> tuple[ModelName, ...]:
@@ -47,8 +53,28 @@ class Recipe:
 SLATES_INFORM = Gate("check-slates", slate_information, otherwise="pg")
 """Learning from whole slates needs slates that were chosen by what was known of the user."""
 
+
+def planner(lab: Lab) -> LatentPolicy:
+    """The plan for the users of the latent model."""
+    return LatentPolicy(LatentRanker(lab.latent), lab.slate_size)
+
+
 _TABLE = (
     Recipe("lstm", "the user model alone, on the log; ranks by click score", "user", (Fit("user"),)),
+    Recipe(
+        "terms",
+        "the user model with terms for what users see and remember of a list; for reranking",
+        "user",
+        (Fit("user"),),
+        settings={"terms": "all", "layers": 1, "units": 128, "user_learning_rate": 1e-3, "user_dropout": 0.3},
+    ),
+    Recipe(
+        "linear",
+        "those terms alone, without a recurrent score: a conditional logit on list features",
+        "user",
+        (Fit("user"),),
+        settings={"terms": "all", "taste": "absent", "layers": 1, "units": 16, "user_learning_rate": 1e-3},
+    ),
     Recipe(
         "lstmd",
         "the user model of irecgan, trained adversarially; ranks by click score",
@@ -107,6 +133,20 @@ _TABLE = (
         "users with a hidden state, of which slates and clicks are evidence; plans slates on what the clicks tell",
         "latent",
         (FitLatent(), PlanLatent()),
+    ),
+    Recipe(
+        "latent-distilled",
+        "the slates of latent, learned by the agent: serves as fast as any other",
+        "agent",
+        (FitLatent(), PlanLatent(), Distil(planner, attrgetter("latent"))),
+    ),
+    Recipe("count", "nothing but the clicks in the log, weighted by what followed them", "popularity", ()),
+    Recipe(
+        "auto",
+        "whichever of several recipes is worth most to users that it did not learn from; says which and why",
+        "popularity",
+        (),
+        chooses=True,
     ),
 )
 

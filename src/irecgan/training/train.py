@@ -14,6 +14,7 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encoded_parts
 from irecgan.data.log import Log, SessionLog
 from irecgan.data.scanned import read_or_scan
+from irecgan.data.statistics import ItemCounts
 from irecgan.data.stored import BLOCK, stored
 from irecgan.devices import find_device
 from irecgan.errors import UserError
@@ -25,10 +26,12 @@ from irecgan.runs.manifest import MANIFEST, Decision, Manifest, Origin
 from irecgan.runs.store import Run, save_run
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
+from irecgan.training.choice.auto import choose, forget
 from irecgan.training.columns import Columns, Told, beside, read_columns, wanted_context
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData, hold_out_rows
 from irecgan.training.distributed import LostProcessError, Processes, process_group
+from irecgan.training.information import set_covariance
 from irecgan.training.lab import Lab, make_lab
 from irecgan.training.loop import CHECKPOINT, run_phases
 from irecgan.training.recipes import Recipe, admitted, find_recipe
@@ -60,7 +63,7 @@ def train(
     Args:
         log: a session log, or its file.
         out: the run directory to make.
-        recipe: a name of `irecgan.training.recipes.RECIPES`.
+        recipe: a name of `irecgan.training.recipes.RECIPES`; ``auto`` chooses one, and `run.json` says why.
         validation: sessions to stop by; by default a share of ``log`` is held out.
         items: what is told of items, for the setting ``item_features``; by default ``items.parquet`` beside the log's
             file. Items that are not in the log join the catalogue.
@@ -92,18 +95,19 @@ def _train(  # noqa: PLR0917
     processes: Processes,
 ) -> TrainedPolicy:
     found = find_recipe(recipe)
-    config = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
+    given = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
+    config = given.over(found.settings)
     if config.sparse and processes.size > 1:
         raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
-    if processes.size > 1 and set(FITTED) & set(found.teaches):
+    if processes.size > 1 and (found.chooses or set(FITTED) & set(found.teaches)):
         raise UserError(f"recipe {recipe}: found {processes.size} processes; it is fitted by one")
     streams = Streams(seed)
     data, columns = _read(log, validation, config, streams, directory, items=items)
     origin = Origin(
         recipe=recipe,
         seed=seed,
-        settings=config.model_dump(),
-        log=data.fingerprint(),
+        settings=config.model_dump(mode="json"),
+        log=data.fingerprint(touched=bool(config.terms)),
         device=processes.device.type,
         processes=processes.size,
     )
@@ -111,7 +115,10 @@ def _train(  # noqa: PLR0917
     fresh = processes.first_does(lambda: not _take_up(directory, origin, resume=resume))
     if not (directory / MANIFEST).exists():
         try:
-            learns, decision = admitted(found, data, streams)
+            with file_errors(directory):
+                learns, decision = (
+                    choose(data, config, streams, directory) if found.chooses else admitted(found, data, streams)
+                )
             if processes.first:
                 _tell(directory, found, decision)
             lab = make_lab(
@@ -219,7 +226,7 @@ def _expect_same(path: Path, begun: Origin, now: Origin) -> None:
 
 def _tell(directory: Path, recipe: Recipe, decision: Decision | None) -> None:
     """Warn when another recipe learns than was asked for."""
-    if decision is not None and decision.learned != recipe.name:
+    if decision is not None and decision.learned != recipe.name and not recipe.chooses:
         logging.getLogger("irecgan").warning(
             "%s: %s; %s learns in place of %s", directory, decision.reason, decision.learned, recipe.name
         )
@@ -229,6 +236,8 @@ def _finish(
     directory: Path, recipe: Recipe, lab: Lab, columns: Columns, origin: Origin, *, decision: Decision | None
 ) -> None:
     config, data = lab.config, lab.data
+    if lab.user.terms is not None and "user" in recipe.teaches:
+        set_covariance(lab.user, data.train)
     size, new = config.size(len(columns.catalogue)), len(columns.catalogue) - data.items
 
     def network(name: ModelName) -> Network:
@@ -244,6 +253,7 @@ def _finish(
         slate_size=lab.slate_size,
         final_slates=data.final_slates,
         co_clicks=co_clicks(data.train).with_new_items(new),
+        counts=ItemCounts.of(data.train).with_new_items(new),
         inputs=columns.inputs,
         table=columns.table,
     )
@@ -253,5 +263,6 @@ def _finish(
 
 def _clear(directory: Path) -> None:
     """Remove what only a training under way needs."""
+    forget(directory)
     for name in (CHECKPOINT, BEGUN):
         (directory / name).unlink(missing_ok=True)
