@@ -8,6 +8,7 @@ import torch
 
 from irecgan.execution.ray_cluster import Cluster
 
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     """Tests run side by side, each on tiny tensors: more threads only get in each other's way."""

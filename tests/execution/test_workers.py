@@ -22,7 +22,7 @@ from irecgan.execution.ray_cluster import Cluster
 from irecgan.execution.ray_tasks import RayTasks
 from irecgan.execution.work_off import worked_off
 
-ON_RAY = pytest.param("ray", marks=pytest.mark.xdist_group("ray"))
+ON_RAY = pytest.param("ray", marks=pytest.mark.xdist_group("ray"))  # one process of tests makes one cluster
 
 
 @pytest.fixture(params=["here", "processes", ON_RAY])
@@ -41,7 +41,7 @@ def made(request: pytest.FixtureRequest) -> Executor:
         case "here":
             return Here()
         case "processes":
-            return LocalProcesses(2)
+            return LocalProcesses(1)
         case _:
             return RayTasks(Cluster(request.getfixturevalue("ray_address")))
 
@@ -76,9 +76,7 @@ def deadly(marks: Path, times: int, number: int) -> int:
     return number
 
 
-def test_every_task_has_its_result_and_warnings_come_back(
-    executor: Executor, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_every_task_has_its_result_and_warnings_come_back(executor: Executor, caplog: pytest.LogCaptureFixture) -> None:
     threads = torch.get_num_threads()
     found = dict(worked_off(executor, squared, range(1, 6), name))
     assert found == {number: (number**2, 1) for number in range(1, 6)}
@@ -123,6 +121,10 @@ def test_what_a_lost_worker_had_is_done_again(
 def test_a_task_that_loses_worker_after_worker_is_given_up(mortal: Executor, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^task 2: its worker was lost 3 times .*; expected workers that last$"):
         list(worked_off(mortal, partial(deadly, tmp_path, 9), range(4), name))
+
+
+def test_two_processes_work_at_once() -> None:
+    assert dict(worked_off(LocalProcesses(2), refused, (0, 1, 3), name)) == {0: 0, 1: 1, 3: 3}
 
 
 def idle(marks: Path, number: int) -> int:

@@ -4,6 +4,7 @@ import argparse
 import os
 
 from irecgan.errors import UserError
+from irecgan.execution.here import Here
 from irecgan.execution.interface import Executor
 from irecgan.execution.processes import LocalProcesses
 from irecgan.execution.ray_cluster import LOCAL, TIMEOUT, Cluster
@@ -44,7 +45,8 @@ def chosen_executor(args: argparse.Namespace, gpus: float = 0) -> Executor:
     if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers: found {args.workers}, expected at least 1")
     if args.ray is None:
-        return LocalProcesses(args.workers or os.cpu_count() or 1)
+        count = args.workers or os.cpu_count() or 1
+        return Here() if count == 1 else LocalProcesses(count)
     return RayTasks(cluster(args), args.workers, gpus)
 
 
