@@ -1,12 +1,13 @@
 """``run.json``: what a run directory holds and how it came about."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from irecgan.errors import UserError
 from irecgan.files import read_json, write_json
+from irecgan.models.networks import Deployed
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
 from irecgan.models.user import Stop
@@ -54,7 +55,7 @@ class Manifest(_Record):
     format: int
     irecgan: str  # the version that wrote it
     origin: Origin
-    deploys: Literal["user", "agent", "latent"]
+    deploys: Deployed
     size: Size
     stop: Stop
     reward_law: RewardLaw

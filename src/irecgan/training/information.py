@@ -5,6 +5,7 @@ from torch import Tensor
 
 from irecgan.data.batch import Sessions, SessionSource, in_order
 from irecgan.data.statistics import ItemCounts
+from irecgan.models.lists import ListUserModel
 from irecgan.models.user import RecurrentUserModel
 from irecgan.models.views import Statistics
 from irecgan.policies.co_click import co_clicks
@@ -15,20 +16,23 @@ _PRIOR = 0.01
 """Precision of a weight of which the log says nothing: a standard deviation of 10."""
 
 
+UserWithTerms = RecurrentUserModel | ListUserModel
+
+
 def log_statistics(sessions: Sessions) -> Statistics:
     """What terms read of the log that is learned from."""
     return Statistics(ItemCounts.of(sessions).with_unknown(), co_clicks(sessions))
 
 
 @torch.no_grad()
-def set_covariance(user: RecurrentUserModel, sessions: Sessions) -> None:
+def set_covariance(user: UserWithTerms, sessions: Sessions) -> None:
     """Set the covariance of the weights of ``user``'s terms from the ``sessions`` that it learned from."""
     if user.terms is not None:
         user.terms.covariance.copy_(weight_covariance(user, sessions))
 
 
 @torch.no_grad()
-def weight_covariance(user: RecurrentUserModel, sessions: Sessions, batch_size: int = 64) -> Tensor:
+def weight_covariance(user: UserWithTerms, sessions: Sessions, batch_size: int = 64) -> Tensor:
     """The covariance of the weights of terms, with the rest of the model as it is. (F, F) float64
 
     The sandwich H^-1 G H^-1 of the conditional logit (White, 1982; clustered as in Liang and Zeger, 1986): H is the
@@ -51,7 +55,7 @@ def weight_covariance(user: RecurrentUserModel, sessions: Sessions, batch_size: 
     return covariance
 
 
-def _batch_information(user: RecurrentUserModel, sessions: SessionSource, rows: Tensor) -> tuple[Tensor, Tensor]:
+def _batch_information(user: UserWithTerms, sessions: SessionSource, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The information (F, F) of the clicks in some sessions, and the score of each. (B, F)"""
     assert user.terms is not None
     batch = sessions.batch(rows).to(user.terms.weight.device)

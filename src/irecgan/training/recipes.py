@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from irecgan.errors import UserError
 from irecgan.models.agent import Head
-from irecgan.models.networks import ModelName
+from irecgan.models.networks import Deployed, ModelName
 from irecgan.runs.manifest import Decision
 from irecgan.seeding import Streams
 from irecgan.training.data import TrainingData
 from irecgan.training.gates import Gate, Noted
 from irecgan.training.latent.fit import FitLatent, PlanLatent
+from irecgan.training.lists.phases import FitBoosting, FitLinear
 from irecgan.training.losses import (
     AgentLoss,
     actor_critic,
@@ -31,7 +32,7 @@ class Recipe:
 
     name: str
     summary: str
-    deploys: Literal["user", "agent", "latent"]
+    deploys: Deployed
     phases: Sequence[Phase]
     agent_loss: AgentLoss = policy_gradient
     heads: Sequence[Head] = ()  # of the agent, for its objective
@@ -59,10 +60,17 @@ _TABLE = (
     ),
     Recipe(
         "linear",
-        "those terms alone, without a recurrent score: a conditional logit on list features",
-        "user",
-        (Fit("user"),),
-        settings={"terms": "all", "taste": "none", "layers": 1, "units": 16, "user_learning_rate": 1e-3},
+        "those terms alone, without a network: a conditional logit on what is seen of a list",
+        "linear",
+        (FitLinear(),),
+        settings={"terms": "all"},
+    ),
+    Recipe(
+        "boosting",
+        "gradient-boosted trees on what is seen of a list",
+        "boosting",
+        (FitBoosting(),),
+        settings={"terms": "all"},
     ),
     Recipe(
         "lstmd",
