@@ -47,6 +47,27 @@ def test_a_model_on_a_prepared_log_is_split_as_it_was_prepared(prepared: Path, t
     assert other["logged_order"] != found["logged_order"]
 
 
+def test_a_log_that_is_given_has_intervals_over_sessions_and_differences(prepared: Path, tmp_path: Path) -> None:
+    """Seeds that change nothing (a split by time, orders without chance) say no more than one."""
+    settings = SMALL.model_copy(update={"logs": (str(prepared),), "models": ("pg",), "min_candidates": 2})
+    cell = Table1Cell(log="mine", split="random", seed=0, row=NAIVE)
+    found = work(settings, cell, tmp_path)
+    (one,), (three,) = (
+        parts([(cell.model_copy(update={"seed": seed}), found) for seed in range(seeds)]) for seeds in (1, 3)
+    )
+    assert one.metrics == ("p@1", "p@10", "mrr", "ndcg@10", "first@1")
+    width = one.mean("popularity", "p@1")
+    assert width.low < width.mean < width.high
+    assert width.mean == pytest.approx(found["popularity"]["rerank"]["p@1"]["mean"])
+    assert three.mean("popularity", "p@1").to_json() == pytest.approx(width.to_json())
+    conclusion = conclude(settings, [(cell, found)])
+    (part,) = conclusion.json["parts"]
+    gained = part["rows"]["popularity"]["mrr"]["mean"] - part["rows"]["last_first"]["mrr"]["mean"]
+    assert part["less_last_first"]["popularity"]["mrr"]["mean"] == pytest.approx(gained)
+    assert "less last_first" in conclusion.text
+    assert "paired t test over sessions" in conclusion.html
+
+
 def test_a_log_without_rewards_is_reranked_too(tmp_path: Path) -> None:
     frame = small_log(80).frame.drop("reward")
     SessionLog.from_frame(frame).write(tmp_path / "log.parquet")

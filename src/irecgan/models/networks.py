@@ -21,8 +21,8 @@ from irecgan.models.user import RecurrentUserModel, Stop
 
 ModelName = Literal["user", "agent", "discriminator", "latent", "linear", "boosting"]
 NETWORKS: tuple[ModelName, ...] = get_args(ModelName)
-Deployed = Literal["user", "agent", "latent", "linear", "boosting"]
-"""Those that rank."""
+Deployed = Literal["user", "agent", "latent", "linear", "boosting", "popularity"]
+"""What may rank the items of a run: a network, or the counts that every run keeps."""
 FITTED: tuple[ModelName, ...] = ("latent", "linear", "boosting")
 """Those without weights that gradients move."""
 Network = RecurrentUserModel | Agent | Discriminator | LatentUserModel | ListUserModel

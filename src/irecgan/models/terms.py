@@ -1,7 +1,7 @@
 """Terms of U's click softmax for what a user sees and remembers of a list.
 
-A conditional logit: the score of an item is the recurrent one plus a weight for each feature (McFadden, 1974, "Conditional logit analysis
-of qualitative choice behavior"). What is the same for all items of a list cancels out.
+A conditional logit (McFadden, 1974, "Conditional logit analysis of qualitative choice behavior"): the score of an item
+is the recurrent one plus a weight for each feature. What is the same for all items of a list cancels out.
 """
 
 from collections.abc import Callable, Sequence
@@ -82,7 +82,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "click_rate",
         "log click rate in the log",
-        lambda v: ((v.popularity + _PRIOR_LISTS * max(v.rate, 1e-6)) / (v.shown + _PRIOR_LISTS)).log(),
+        lambda v: ((v.popularity + _PRIOR_LISTS * v.rate.clamp(min=1e-6)) / (v.shown + _PRIOR_LISTS)).log(),
     ),
     Feature("co_click", "co-clicks with the session", lambda v: v.related),
 )

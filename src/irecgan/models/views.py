@@ -40,9 +40,9 @@ class Statistics:
     related: Related
 
     @cached_property
-    def rate(self) -> float:
-        """Clicks per item shown."""
-        return float(self.counts.clicks.sum() / self.counts.shown.sum().clamp(min=1))
+    def rate(self) -> Tensor:
+        """Clicks per item shown. ()"""
+        return self.counts.clicks.sum() / self.counts.shown.sum().clamp(min=1)
 
     @property
     def device(self) -> torch.device:
@@ -103,8 +103,8 @@ class View(Protocol):
         ...
 
     @property
-    def rate(self) -> float:
-        """Clicks per item shown in the log."""
+    def rate(self) -> Tensor:
+        """Clicks per item shown in the log. ()"""
         ...
 
     @property

@@ -1,13 +1,16 @@
 """Acting on a latent-state user model: the belief is filtered on clicks and own slates, and the plan is followed."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
 from irecgan.models.latent import SMALLEST, LatentState, LatentTables, LatentUserModel
 from irecgan.policies.drawing import noisy
+from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.planning import Plan, fixed_slates, improved_plan
-from irecgan.policies.ranking import ordered, sampled_slate
+from irecgan.policies.ranking import RankingPolicy, ordered, sampled_slate
 from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.interface import Scene
 
@@ -148,3 +151,10 @@ class LatentPolicy:
     def advance(self, state: LatentState, slate: Tensor, click: Tensor) -> LatentState:
         """The belief after ``click`` (B,) in ``slate`` (B, K)."""
         return self.ranker.model.advance(state, slate, click)
+
+
+def acting(ranker: Ranker[Any], slate_size: int, *, sampled: bool = False) -> Policy[Any]:
+    """The policy that shows what ``ranker`` puts first: of a plan its slates, else the top of the ranking."""
+    if isinstance(ranker, LatentRanker):
+        return LatentPolicy(ranker, slate_size, sampled=sampled)
+    return RankingPolicy(ranker, slate_size, sampled=sampled)

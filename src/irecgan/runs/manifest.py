@@ -41,12 +41,25 @@ class Origin(_Record):
     processes: int = 1  # that trained together
 
 
+class Candidate(_Record):
+    """A recipe that was considered, and what it was found to be worth before the choice."""
+
+    name: str
+    learned: str  # the recipe whose objective was learned in its name
+    estimate: float | None  # None: it could not be fitted, for the reason that ``note`` gives
+    error: float | None = None  # standard error of the estimate
+    off_policy: float | None = None  # by importance weights, where the log has propensities
+    seconds: float = 0.0  # of a processor, to fit it
+    note: str = ""
+
+
 class Decision(_Record):
     """What a recipe with a choice settled on, and why."""
 
     learned: str  # the recipe whose objective was learned
     reason: str
     figures: dict[str, float]
+    candidates: tuple[Candidate, ...] = ()  # of a recipe that chooses
 
 
 class Manifest(_Record):

@@ -22,9 +22,10 @@ from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.context import ContextRanker, InContext
 from irecgan.policies.elsewhere import Elsewhere
 from irecgan.policies.interface import Policy, Ranker
-from irecgan.policies.latent import LatentPolicy, LatentRanker
+from irecgan.policies.latent import LatentRanker, acting
 from irecgan.policies.lists import ListRanker
-from irecgan.policies.ranking import RankingPolicy, UserRanker, first_of_ranking
+from irecgan.policies.popularity import Popularity
+from irecgan.policies.ranking import UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
 from irecgan.rows import Rows
 from irecgan.runs.store import Run, load_run
@@ -32,6 +33,9 @@ from irecgan.runs.store import Run, load_run
 Value = str | float | Sequence[str]
 Context = Mapping[str, Value]
 """Values of context columns: text, numbers or, for lists, several texts."""
+
+
+_Scorer = Agent | RecurrentUserModel | LatentRanker | ListUserModel | Popularity
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,8 @@ class TrainedPolicy:
         self.final_slates = run.final_slates
         self.popularity = run.popularity
         self.co_clicks = run.co_clicks
-        network = run.networks.get(run.deploys)
-        if network is None:
-            raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
         self.device = torch.device(device)
-        self._scorer, self.ranker, self._reader = _ranking(network.to(self.device), name)
+        self._scorer, self.ranker, self._reader = ranking(_deployed(run, name, self.device))
         self.context = None if self._reader is None else run.inputs.context
 
     @property
@@ -171,10 +172,8 @@ class TrainedPolicy:
         if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
         chosen = ranker or self.ranker
-        if isinstance(chosen, LatentRanker):
-            return Translated.from_catalogue(LatentPolicy(chosen, size, sampled=sampled), self.catalogue, items)
         here = chosen if ranker is not None or self.device.type == "cpu" else Elsewhere(chosen, self.device)
-        return Translated.from_catalogue(RankingPolicy(here, size, sampled=sampled), self.catalogue, items)
+        return Translated.from_catalogue(acting(here, size, sampled=sampled), self.catalogue, items)
 
     def _within(self, context: Context | None, *, ranked: bool = False) -> Ranker[Any]:
         """The ranker where every step has ``context``; ``ranked``: and candidates are in the log's ranker's order."""
@@ -202,23 +201,32 @@ class TrainedPolicy:
         return state
 
 
-def _ranking(
-    network: Network, name: str
-) -> tuple[Agent | RecurrentUserModel | LatentRanker | ListUserModel, Ranker[Any], ContextRanker[Any] | None]:
+def _deployed(run: Run, name: str, device: torch.device) -> Network | Popularity:
+    if run.deploys == "popularity":
+        return Popularity(run.popularity.to(device))
+    network = run.networks.get(run.deploys)
+    if network is None:
+        raise UserError(f"{name}: run.json names no {run.deploys}.safetensors; expected the policy's weights")
+    return network.to(device)
+
+
+def ranking(deployed: Network | Popularity) -> tuple[_Scorer, Ranker[Any], ContextRanker[Any] | None]:
     """What scores logged slates, what ranks the catalogue, and the same where it may read context."""
-    match network:
+    match deployed:
         case Agent():
-            return network, network, network
+            return deployed, deployed, deployed
         case RecurrentUserModel():
-            ranker = UserRanker(network)
-            return network, ranker, ranker
+            ranker = UserRanker(deployed)
+            return deployed, ranker, ranker
         case LatentUserModel():
-            planned = LatentRanker(network)
+            planned = LatentRanker(deployed)
             return planned, planned, None
         case ListUserModel():
-            return network, ListRanker(network), None
+            return deployed, ListRanker(deployed), None
+        case Popularity():
+            return deployed, deployed, None
         case _:
-            raise TypeError(f"{name}: a {type(network).__name__} proposes no slates")
+            raise TypeError(f"a {type(deployed).__name__} proposes no slates")
 
 
 def _listed(value: Value) -> Sequence[str | float]:

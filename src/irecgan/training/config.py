@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from irecgan.data.fitting import parse_wanted
 from irecgan.errors import UserError
 from irecgan.models.outputs import Output
-from irecgan.models.recurrent import Cell, Size, Taste
+from irecgan.models.recurrent import Cell, Size
 from irecgan.models.terms import TERMS, TermName
 from irecgan.models.user import Stop
 
@@ -53,7 +53,6 @@ class TrainingConfig(BaseModel):
     stop: Stop = "history"
     output: Output = "untied"  # of the agent: a row of weights for each item, or its embedding, projected
     terms: Terms = ()  # of U's click scores: names with a comma between them, or all
-    taste: Taste = "recurrent"  # what U's click scores are besides; none leaves the terms alone
 
     softmax: Literal["full", "sampled"] = "full"  # that the agent learns by; held-out losses are always of the full one
     negatives: Positive = 1000  # items drawn for each batch, with softmax=sampled
@@ -103,6 +102,9 @@ class TrainingConfig(BaseModel):
     distillation_held_out: Positive = 500  # sessions of the planner by which the agent is stopped
     planner_share: Annotated[float, Field(ge=0, le=1)] = 0.5  # of them played by the planner, the others by the agent
 
+    candidates: str | None = None  # in auto: recipes, with commas, the simplest first
+    choose_by: Literal["users", "lists"] | None = None  # in auto: worth to fitted users, or places of clicks in lists
+
     slate_size: Positive | None = None  # items the agent shows; the log's median when not given
     max_length: Positive | None = (
         None  # clicks after which a generated session is cut; one more than the log's longest has
@@ -117,13 +119,6 @@ class TrainingConfig(BaseModel):
     def _needs_samples(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("softmax") == "full":
             raise ValueError("expected softmax=sampled with it: a full softmax reads every row")
-        return value
-
-    @field_validator("taste")
-    @classmethod
-    def _needs_terms(cls, value: str, info: ValidationInfo) -> str:
-        if value == "none" and not info.data.get("terms"):
-            raise ValueError("expected terms with it: click scores would all be 0")
         return value
 
     @field_validator("slate_likelihood")
@@ -142,15 +137,13 @@ class TrainingConfig(BaseModel):
 
     def size(self, items: int) -> Size:
         """The dimensions of networks over a catalogue of ``items``."""
-        return Size(
-            items, self.embedding, self.units, self.layers, self.cell, self.output, terms=self.terms, taste=self.taste
-        )
+        return Size(items, self.embedding, self.units, self.layers, self.cell, self.output, terms=self.terms)
 
     def over(self, defaults: Mapping[str, Any]) -> "TrainingConfig":
         """These settings where they were given, and else ``defaults``.
 
         >>> TrainingConfig.parse(["units=64"]).over({"units": 8, "layers": 1}).size(5)
-        Size(items=5, embedding=50, units=64, layers=1, cell='lstm', output='untied', terms=(), taste='recurrent')
+        Size(items=5, embedding=50, units=64, layers=1, cell='lstm', output='untied', terms=())
         """
         return self.checked({**defaults, **self.model_dump(exclude_unset=True)})
 

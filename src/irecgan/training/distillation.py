@@ -7,6 +7,7 @@ imitation learning and structured prediction to no-regret online learning": DAgg
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.models.networks import ModelName
+from irecgan.models.user import UserModel
 from irecgan.policies.interface import Policy
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.rollout import rollout
@@ -111,12 +113,13 @@ def lessons(
 
 @dataclass(frozen=True)
 class Distil:
-    """Teach the agent the slates that a planner shows among the learned users, with fresh sessions each epoch.
+    """Teach the agent the slates that a planner shows among learned users, with fresh sessions each epoch.
 
-    ``planner``: made from the lab, whose user model has been learned by then.
+    ``planner`` and ``users``: made from the lab, whose models have been learned by then.
     """
 
     planner: Callable[[Lab], Policy[Any]]
+    users: Callable[[Lab], UserModel[Any]] = attrgetter("user")
     name: str = "distil"
     keeps: tuple[ModelName, ...] = ("agent",)
     teaches: tuple[ModelName, ...] = ("agent",)
@@ -152,7 +155,7 @@ class Distil:
         return lessons(
             self.planner(lab),
             RankingPolicy(lab.agent, lab.slate_size),
-            LearnedWorld(lab.user),
+            LearnedWorld(self.users(lab)),
             sessions,
             share=share,
             max_length=lab.config.max_length or lab.data.longest,

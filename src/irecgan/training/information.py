@@ -37,8 +37,10 @@ def weight_covariance(user: UserWithTerms, sessions: Sessions, batch_size: int =
 
     The sandwich H^-1 G H^-1 of the conditional logit (White, 1982; clustered as in Liang and Zeger, 1986): H is the
     observed information of the clicks, G the sum over sessions of the outer product of a session's score, as the
-    steps of a session are not independent. A weak prior keeps both regular: a weight that no list tells of has a
-    standard deviation of 10. Of a larger log, its first SESSIONS count for all.
+    steps of a session are not independent. To it comes d d^T, where d = H^-1 (sum of the scores) is how far a step of
+    Newton's would still move the weights: learning was stopped, and its steps are coarse. A weak prior keeps both
+    regular: a weight that no list tells of has a standard deviation of 10. Of a larger log, its first SESSIONS count
+    for all.
     """
     assert user.terms is not None
     counted = sessions.select(torch.arange(min(SESSIONS, len(sessions))))
@@ -51,7 +53,8 @@ def weight_covariance(user: UserWithTerms, sessions: Sessions, batch_size: int =
     share, score = len(sessions) / len(counted), torch.cat(scores)
     prior = _PRIOR * torch.eye(width, dtype=torch.float64)
     inverse = torch.linalg.inv(share * information + prior)
-    covariance: Tensor = inverse @ (share * score.T @ score + prior) @ inverse
+    left = inverse @ (share * score.sum(0) - prior @ user.terms.weight.to(prior))  # (F,)
+    covariance: Tensor = inverse @ (share * score.T @ score + prior) @ inverse + left.outer(left)
     return covariance
 
 

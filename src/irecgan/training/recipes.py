@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 from irecgan.errors import UserError
 from irecgan.models.agent import Head
 from irecgan.models.networks import Deployed, ModelName
+from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.runs.manifest import Decision
 from irecgan.seeding import Streams
 from irecgan.training.data import TrainingData
+from irecgan.training.distillation import Distil
 from irecgan.training.gates import Gate, Noted
+from irecgan.training.lab import Lab
 from irecgan.training.latent.fit import FitLatent, PlanLatent
 from irecgan.training.lists.phases import FitBoosting, FitLinear
 from irecgan.training.losses import (
@@ -39,6 +43,7 @@ class Recipe:
     judge: AgentLoss = policy_gradient  # the loss on held-out sessions by which the agent is stopped
     gate: Gate | None = None  # what the log must show first
     settings: Mapping[str, Any] = field(default_factory=dict)  # its own defaults, where they are not the paper's
+    chooses: bool = False  # among other recipes: `irecgan.training.choice.auto`
 
     @property
     def teaches(self) -> tuple[ModelName, ...]:
@@ -48,6 +53,12 @@ class Recipe:
 
 SLATES_INFORM = Gate("check-slates", slate_information, otherwise="pg")
 """Learning from whole slates needs slates that were chosen by what was known of the user."""
+
+
+def planner(lab: Lab) -> LatentPolicy:
+    """The plan for the users of the latent model."""
+    return LatentPolicy(LatentRanker(lab.latent), lab.slate_size)
+
 
 _TABLE = (
     Recipe("lstm", "the user model alone, on the log; ranks by click score", "user", (Fit("user"),)),
@@ -130,6 +141,20 @@ _TABLE = (
         "users with a hidden state, of which slates and clicks are evidence; plans slates on what the clicks tell",
         "latent",
         (FitLatent(), PlanLatent()),
+    ),
+    Recipe(
+        "latent-distilled",
+        "the slates of latent, learned by the agent: serves as fast as any other",
+        "agent",
+        (FitLatent(), PlanLatent(), Distil(planner, attrgetter("latent"))),
+    ),
+    Recipe("count", "nothing but the clicks in the log, weighted by what followed them", "popularity", ()),
+    Recipe(
+        "auto",
+        "whichever of several recipes is worth most to users that it did not learn from; says which and why",
+        "popularity",
+        (),
+        chooses=True,
     ),
 )
 

@@ -28,6 +28,7 @@ from irecgan.runs.manifest import MANIFEST, Decision, Manifest, Origin
 from irecgan.runs.store import Run, save_run
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
+from irecgan.training.choice.auto import choose, forget
 from irecgan.training.columns import Columns, Told, beside, read_columns, wanted_context
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData, hold_out_rows
@@ -64,7 +65,7 @@ def train(
     Args:
         log: a session log, or its file.
         out: the run directory to make.
-        recipe: a name of `irecgan.training.recipes.RECIPES`.
+        recipe: a name of `irecgan.training.recipes.RECIPES`; ``auto`` chooses one, and `run.json` says why.
         validation: sessions to stop by; by default a share of ``log`` is held out.
         items: what is told of items, for the setting ``item_features``; by default ``items.parquet`` beside the log's
             file. Items that are not in the log join the catalogue.
@@ -100,7 +101,7 @@ def _train(  # noqa: PLR0917
     config = given.over(found.settings)
     if config.sparse and processes.size > 1:
         raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
-    if processes.size > 1 and set(FITTED) & set(found.teaches):
+    if processes.size > 1 and (found.chooses or set(FITTED) & set(found.teaches)):
         raise UserError(f"recipe {recipe}: found {processes.size} processes; it is fitted by one")
     streams = Streams(seed)
     data, columns = _read(log, validation, config, streams, directory, items=items)
@@ -116,7 +117,10 @@ def _train(  # noqa: PLR0917
     fresh = processes.first_does(lambda: not _take_up(directory, origin, resume=resume))
     if not (directory / MANIFEST).exists():
         try:
-            learns, decision = admitted(found, data, streams)
+            with file_errors(directory):
+                learns, decision = (
+                    choose(data, config, streams, directory) if found.chooses else admitted(found, data, streams)
+                )
             if processes.first:
                 _tell(directory, found, decision)
             lab = make_lab(
@@ -224,7 +228,7 @@ def _expect_same(path: Path, begun: Origin, now: Origin) -> None:
 
 def _tell(directory: Path, recipe: Recipe, decision: Decision | None) -> None:
     """Warn when another recipe learns than was asked for."""
-    if decision is not None and decision.learned != recipe.name:
+    if decision is not None and decision.learned != recipe.name and not recipe.chooses:
         logging.getLogger("irecgan").warning(
             "%s: %s; %s learns in place of %s", directory, decision.reason, decision.learned, recipe.name
         )
@@ -262,5 +266,6 @@ def _finish(
 
 def _clear(directory: Path) -> None:
     """Remove what only a training under way needs."""
+    forget(directory)
     for name in (CHECKPOINT, BEGUN):
         (directory / name).unlink(missing_ok=True)

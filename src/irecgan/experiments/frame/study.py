@@ -97,7 +97,8 @@ class Experiment(Generic[S, C]):
     """A study that can be run.
 
     ``work`` is a function of a module, for other processes must find it; its folder is empty, and is gone
-    afterwards. It gives numbers and text that JSON can hold.
+    afterwards. It gives numbers and text that JSON can hold. ``grows``: settings that say which cells there are and
+    change none of them; a study that was begun may go on with others.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Experiment(Generic[S, C]):
     cells: Callable[[S], Sequence[C]]
     work: Callable[[S, C, Path], Json]
     conclude: Callable[[S, Sequence[tuple[C, Json]]], Conclusion]
+    grows: tuple[str, ...] = ()
 
     def preset(self, name: str) -> S:
         """The settings called ``name``; UserError lists the names there are."""
@@ -120,7 +122,7 @@ def run_study(experiment: Experiment[S, C], settings: S, out: Path, workers: int
     Raises UserError when ``out`` holds something else, or a cell finds a mistake in the input.
     """
     cells = experiment.cells(settings)
-    _take_up(experiment.name, settings, out)
+    _take_up(experiment, settings, out)
     try:
         _work_off(experiment, settings, cells, out / CELLS, workers)
     except UserError:
@@ -148,20 +150,29 @@ def _work_off(experiment: Experiment[S, C], settings: S, cells: Sequence[C], fol
             bar.update()
 
 
-def _take_up(name: str, settings: Settings, out: Path) -> None:
+def _take_up(experiment: Experiment[S, C], settings: S, out: Path) -> None:
     """Begin a study in ``out``, or find the same one there."""
-    begun = {"experiment": name, "irecgan": irecgan.__version__, "settings": settings.model_dump(mode="json")}
+    begun = {
+        "experiment": experiment.name,
+        "irecgan": irecgan.__version__,
+        "settings": settings.model_dump(mode="json"),
+    }
     if (out / STUDY).exists():
         before = read_json(out / STUDY)
         for key, value in begun.items():
-            if not isinstance(before, dict) or before.get(key) != value:
+            if not isinstance(before, dict) or _fixed(before.get(key), experiment) != _fixed(value, experiment):
                 raise UserError(f"{out / STUDY}: found a study of another {key}; expected the same, or an empty --out")
         remove_leftovers(out / CELLS)
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists already and holds no study; choose another name or remove it first")
-    (out / CELLS).mkdir(parents=True)
+    else:
+        (out / CELLS).mkdir(parents=True)
     write_json(out / STUDY, begun)
+
+
+def _fixed(value: Any, experiment: Experiment[S, C]) -> Any:
+    """Settings without those that may grow."""
+    return {k: v for k, v in value.items() if k not in experiment.grows} if isinstance(value, dict) else value
 
 
 def _file(folder: Path, cell: Cell) -> Path:

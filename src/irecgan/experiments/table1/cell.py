@@ -1,5 +1,6 @@
 """One cell of table 1: a split of a log, one way to order its lists, and how well that does."""
 
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,8 @@ from irecgan.worlds.shop_calibration import draw_shop
 
 
 def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
-    """Results by model: ``rerank`` on the test part and, in the shop, ``worth`` in the true world.
+    """Results by model: ``rerank`` on the test part and, in the shop, ``worth`` in the true world; of models that learn
+    the ``seconds`` of a processor that they took.
 
     The log, its split and the sessions played depend on the cell's log, split and seed alone: rows of one
     seed are paired. On a log that is given, ``sessions`` tells what was measured in each.
@@ -44,24 +46,28 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
     catalogue = Catalogue.from_log(parts["train"])
     scorers: Mapping[str, Scorer]
     orders: dict[str, Policy[Any]] = {}
+    costs: Json = {}
     if cell.row == NAIVE:
         baselines = Baselines.of(encode(parts["train"], catalogue))
         scorers = baselines.scorers(streams.torch("random"))
         if world is not None:
             orders = shop_orders(world) | _translated(baselines, catalogue, world)
     else:
+        begin = time.process_time()
         policy = trained(
             parts["train"],
             cell.row,
             scratch,
             seed=cell.seed,
             preset=settings.preset,
+            changes=settings.training,
             validation=parts["validation"],
         )
+        costs = {"seconds": time.process_time() - begin}
         scorers = {cell.row: policy.score_slates}
         orders = {cell.row: policy.in_world(world.catalogue_size)} if world is not None else {}
-    test = encode(parts["test"], catalogue)
-    results: Json = {name: {} for name in {**scorers, **orders}}
+    test = encode(parts["test"], catalogue, final_slates=True)  # lists without a click are measured too
+    results: Json = {name: dict(costs) for name in {**scorers, **orders}}
     for name, scorer in scorers.items():
         found = rerank(
             scorer,

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from irecgan.experiments.frame.verdicts import Comparison
+from irecgan.experiments.table1.differences import AGAINST
 from irecgan.experiments.table1.results import Part
 
-AGAINST = "last_first"
-"""The naive order that every other is measured against on logs that are given."""
 METRICS = ("p@1", "p@10")
 
 _WORTHWHILE = 0.005  # of P@1 and P@10

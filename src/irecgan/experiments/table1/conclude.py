@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.frame.report import Section, Table, render
 from irecgan.experiments.frame.study import Conclusion, Json
 from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
 from irecgan.experiments.frame.verdicts import judge
-from irecgan.experiments.table1.claims import AGAINST, comparisons
+from irecgan.experiments.table1.claims import comparisons
+from irecgan.experiments.table1.differences import AGAINST, DIFFERENCES, differences, differences_json, head
 from irecgan.experiments.table1.plot import precision_plot, worth_plot
-from irecgan.experiments.table1.results import WORTH, Part, parts
+from irecgan.experiments.table1.results import Part, parts
 from irecgan.experiments.table1.settings import SHOP, Table1Cell, Table1Settings
 from irecgan.tables import aligned
 
@@ -26,12 +26,7 @@ PAPER = {
 """P@1 and P@10 in % on the log of the CIKM Cup 2016: table 1 of the paper."""
 
 
-_BESIDE = f"less {AGAINST}"
 _INTERVALS = {False: "of Student's t", True: "over sessions, of which those in several repeats count as one"}
-_DIFFERENCES = (
-    "Differences of the same lists, with 95 % intervals over sessions. FIRST@1 is whether the item that "
-    "is ranked first in the first list of a session is clicked at any of its steps; sessions without a click count."
-)
 
 
 def conclude(settings: Table1Settings, results: Sequence[tuple[Table1Cell, Json]]) -> Conclusion:
@@ -45,7 +40,7 @@ def conclude(settings: Table1Settings, results: Sequence[tuple[Table1Cell, Json]
         sections += _sections(part)
         text.append(f"{part.title}\n{aligned([_heads(part), *_rows(part)], left=True)}")
         if (beside := differences(part)) is not None:
-            text.append(f"{part.title}: {_BESIDE}\n{aligned([beside.heads, *beside.rows], left=True)}")
+            text.append(f"{part.title}: less {AGAINST}\n{aligned([beside.heads, *beside.rows], left=True)}")
     return Conclusion(
         json={
             "settings": settings.model_dump(mode="json"),
@@ -81,7 +76,7 @@ def _sections(part: Part) -> list[Section]:
     )
     sections = [Section(part.title, text, Table(_heads(part), _rows(part)), precision_plot(part))]
     if (beside := differences(part)) is not None:
-        sections.append(Section(f"{part.title}: {_BESIDE}", _DIFFERENCES, beside))
+        sections.append(Section(f"{part.title}: less {AGAINST}", DIFFERENCES, beside))
     if part.has_worth:
         words = (
             "What each model earns in the true world when it orders the lists of new sessions. The logged order was "
@@ -92,28 +87,8 @@ def _sections(part: Part) -> list[Section]:
     return sections
 
 
-def differences(part: Part) -> Table | None:
-    """By how much every model is above the item touched last, first; None where sessions are not known."""
-    if not part.by_session or AGAINST not in part.rows:
-        return None
-    rows = [
-        [name, *(_signed(part.less(name, AGAINST, metric)) for metric in part.metrics)]
-        for name in part.ranked("p@10")
-        if name != AGAINST
-    ]
-    return Table(["model", *map(_head, part.metrics)], rows)
-
-
-def _signed(interval: Interval) -> str:
-    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
-
-
-def _head(metric: str) -> str:
-    return metric if metric in WORTH else metric.upper()
-
-
 def _heads(part: Part) -> list[str]:
-    return ["model", *map(_head, part.metrics), "paper P@1, P@10"]
+    return ["model", *map(head, part.metrics), "paper P@1, P@10"]
 
 
 def _rows(part: Part) -> list[list[str]]:
@@ -138,10 +113,11 @@ def _json(part: Part) -> Json:
         }
         for name in part.rows
     }
-    beside = {
-        name: {metric: part.less(name, AGAINST, metric).to_json() for metric in part.metrics}
-        for name in part.rows
-        if part.by_session and AGAINST in part.rows
-    }
     simulated = part.log == SHOP
-    return {"log": part.log, "split": part.split, "simulated": simulated, "rows": rows, f"less_{AGAINST}": beside}
+    return {
+        "log": part.log,
+        "split": part.split,
+        "simulated": simulated,
+        "rows": rows,
+        f"less_{AGAINST}": differences_json(part),
+    }

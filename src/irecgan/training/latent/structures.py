@@ -43,8 +43,8 @@ class Structure:
 def find_structures(steps: Trajectories, generator: torch.Generator, *, ends_logged: bool) -> list[Structure]:
     """The models to try, the likeliest first.
 
-    Kinds of slates are merged to states by evidence. Beside what the evidence says stand one state for all, more and
-    fewer states, and, where there is but one kind of slate, states that only the clicks can tell apart.
+    Kinds of slates are merged to states by evidence; beside these stands one state for all. Where there is but one
+    kind of slate, there may be states that only the clicks can tell apart.
     """
     kinds = find_kinds(steps, generator)
     one = Structure(kinds, torch.zeros(len(kinds), dtype=torch.int64), 1)
@@ -53,9 +53,9 @@ def find_structures(steps: Trajectories, generator: torch.Generator, *, ends_log
         return [one, *(Structure(kinds, None, count) for count in fitting)]
     refuse_too_large(len(kinds), steps.items)
     path, evidence = merge_path(_counts(kinds, steps, ends_logged=ends_logged))
-    best = int(evidence.argmax())
-    chosen = [best, 0, best // 2, *range(best + 1, min(best + 3, len(kinds) - 1)), len(kinds) - 1]
-    return [Structure(kinds, path[merges], len(kinds) - merges) for merges in dict.fromkeys(chosen)]
+    best = path[int(evidence.argmax())]
+    found = [Structure(kinds, best, int(best.max()) + 1)]
+    return found if found[0].states == 1 else [*found, one]
 
 
 def refuse_too_large(states: int, items: int) -> None:

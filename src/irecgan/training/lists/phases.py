@@ -23,7 +23,7 @@ LEAVES = (4, 8, 16, 31)
 
 @dataclass(frozen=True)
 class FitLinear:
-    """Fit the conditional logit with one prior per unit; the weights are kept by which held-out clicks are likeliest."""
+    """Fit the conditional logit with one prior per unit; those weights are kept that make held-out clicks likeliest."""
 
     name: str = "fit-linear"
     keeps: tuple[ModelName, ...] = ("linear",)

@@ -1,0 +1,145 @@
+"""Which of several recipes to learn from a log: the one that is worth most to users it did not learn from.
+
+The log is halved, and every candidate is fitted to each half. What a policy believes of users that was chance in its
+half goes for nothing in the other (cross-fitting; Chernozhukov et al., 2018, "Double/debiased machine learning").
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from irecgan.errors import UserError
+from irecgan.runs.manifest import Candidate, Decision
+from irecgan.seeding import Streams
+from irecgan.training.choice.folds import Fitted, fit, two_folds
+from irecgan.training.choice.judges import Judge, ListJudge, Scores, UserJudge
+from irecgan.training.config import TrainingConfig
+from irecgan.training.data import TrainingData
+from irecgan.training.recipes import Recipe, admitted, find_recipe
+
+FOLDER = "candidates"
+"""In a run directory, while candidates are fitted."""
+
+_BY_USERS = ("count", "pg", "slate", "latent")
+_BY_LISTS = ("count", "lstm", "gru4rec", "pg")
+"""Candidates; the first is what the others have to beat."""
+_USERS = "latent"
+"""The recipe whose users judge."""
+_ERRORS, _SHARE = 1.0, 0.1
+"""Standard errors, and share of its own score, by which a candidate has to beat the first. Fitted users are wrong in
+ways that two halves of a log have in common, which standard errors do not show."""
+
+
+def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directory: Path) -> tuple[Recipe, Decision]:
+    """What learns from the whole of ``data``, and why. What is under way lies in ``directory``.
+
+    Raises UserError for a candidate that is no recipe, or chooses itself, and where none can be fitted.
+    """
+    tournament = _Tournament(data, config, streams.child("auto"), directory / FOLDER)
+    judge = tournament.judge()
+    default = _BY_USERS if isinstance(judge, UserJudge) else _BY_LISTS
+    names = _candidates(config.candidates, default)
+    found = {name: tournament.enter(name) for name in tqdm(names, desc="candidates", disable=None, leave=False)}
+    scores = {name: judge.scores(pair) for name, pair in found.items() if not isinstance(pair, Candidate)}
+    if not scores:
+        raise UserError("recipe auto: none of the candidates " + ", ".join(names) + " can be fitted to this log")
+    kept, best = winner(scores), highest(scores)
+    learns, gate = admitted(find_recipe(kept), data, streams)
+    considered = [
+        pair if isinstance(pair, Candidate) else _considered(name, pair, scores[name], judge)
+        for name, pair in found.items()
+    ]
+    decision = Decision(
+        learned=learns.name,
+        reason=_reason(kept, best, scores, judge) + ("" if gate is None else f"; {gate.reason}"),
+        figures=({} if gate is None else gate.figures) | judge.figures,
+        candidates=tuple(considered),
+    )
+    return learns, decision
+
+
+def forget(directory: Path) -> None:
+    """Remove what was fitted in order to choose."""
+    shutil.rmtree(directory / FOLDER, ignore_errors=True)
+
+
+class _Tournament:
+    """Fits candidates to the two halves of a log, each once."""
+
+    def __init__(self, data: TrainingData, config: TrainingConfig, streams: Streams, folder: Path) -> None:
+        self.folds = two_folds(data, config, streams)
+        self.config = config
+        self.streams = streams
+        self.folder = folder
+        self._entered: dict[str, tuple[Fitted, Fitted] | Candidate] = {}
+
+    def enter(self, name: str) -> tuple[Fitted, Fitted] | Candidate:
+        """The recipe called ``name`` fitted to each half; the reason where it cannot be."""
+        if name not in self._entered:
+            try:
+                first, second = (
+                    fit(find_recipe(name), fold, self.config, self.streams.child(name, i), self.folder / f"{name}-{i}")
+                    for i, fold in enumerate(self.folds)
+                )
+                self._entered[name] = _twice(name, first) or _twice(name, second) or (first, second)
+            except UserError as error:
+                self._entered[name] = Candidate(name=name, learned=name, estimate=None, note=str(error))
+        return self._entered[name]
+
+    def judge(self) -> Judge:
+        """Users with a hidden state where they can be fitted and the setting does not say otherwise, else lists."""
+        if self.config.choose_by != "lists":
+            users = self.enter(_USERS)
+            if not isinstance(users, Candidate):
+                return UserJudge.of(users, self.folds, self.config, self.streams)
+            if self.config.choose_by == "users":
+                raise UserError(f"setting choose_by: found users; {users.note}")
+        return ListJudge(self.folds, self.config)
+
+
+def highest(scores: Mapping[str, Scores]) -> str:
+    """The candidate with the highest score."""
+    return max(scores, key=lambda name: scores[name].mean)
+
+
+def winner(scores: Mapping[str, Scores]) -> str:
+    """The candidate with the highest score where that beats the first one clearly, else the first one."""
+    (first, own), best = next(iter(scores.items())), highest(scores)
+    margin = max(_ERRORS * own.error_behind(scores[best]), _SHARE * scores[best].mean)
+    return best if own.behind(scores[best]) > margin else first
+
+
+def _twice(name: str, fitted: Fitted) -> Candidate | None:
+    """What to say of a recipe that gave way to another one."""
+    if fitted.learned == name:
+        return None
+    return Candidate(name=name, learned=fitted.learned, estimate=None, note=f"gives way to {fitted.learned} here")
+
+
+def _candidates(told: str | None, default: Sequence[str]) -> list[str]:
+    names = list(default) if told is None else [name.strip() for name in told.split(",")]
+    for name in names:
+        if find_recipe(name).chooses:
+            raise UserError(f"setting candidates: found {name!r}; expected recipes that do not choose themselves")
+    return list(dict.fromkeys(names))
+
+
+def _considered(name: str, pair: tuple[Fitted, Fitted], score: Scores, judge: Judge) -> Candidate:
+    return Candidate(
+        name=name,
+        learned=pair[0].learned,
+        estimate=score.mean,
+        error=score.error,
+        off_policy=judge.off_policy(pair),
+        seconds=sum(fitted.seconds for fitted in pair),
+    )
+
+
+def _reason(kept: str, best: str, scores: dict[str, Scores], judge: Judge) -> str:
+    """One sentence."""
+    said = ", ".join(f"{name} {score.mean:.3f}" for name, score in scores.items())
+    if kept == best:
+        return f"{kept} has the highest {judge.measure} ({said})"
+    return f"{best} has the highest {judge.measure}, but does not clearly beat {kept} ({said})"

@@ -1,0 +1,184 @@
+"""By what candidates are compared: the worth to fitted users, or the place of held-out clicks in their lists."""
+
+from dataclasses import dataclass
+from math import sqrt
+from statistics import mean
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from irecgan.data.batch import Sessions, in_order
+from irecgan.models.latent import LatentUserModel
+from irecgan.seeding import Streams
+from irecgan.training.choice.folds import Fitted
+from irecgan.training.choice.worth import off_policy_worth, predicted_worth
+from irecgan.training.config import TrainingConfig
+from irecgan.training.data import TrainingData
+from irecgan.training.latent.em import evidence
+from irecgan.training.latent.trajectories import Trajectories
+
+SESSIONS = 2_000
+"""That each candidate plays with the users of each half."""
+_ROWS = 256
+
+Pair = tuple[Fitted, Fitted]
+Folds = tuple[TrainingData, TrainingData]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a candidate scored per session: fitted to the one half in the other, and the reverse. Each (S,)"""
+
+    halves: tuple[Tensor, Tensor]
+
+    @property
+    def mean(self) -> float:
+        """Over both halves, which count alike."""
+        return mean(float(half.mean()) for half in self.halves)
+
+    @property
+    def error(self) -> float:
+        """Its standard error: of sessions within halves, and between halves."""
+        return _error(self.halves)
+
+    def behind(self, other: "Scores") -> float:
+        """How much higher ``other`` scored."""
+        return other.mean - self.mean
+
+    def error_behind(self, other: "Scores") -> float:
+        """The standard error of `behind`; sessions are paired."""
+        first, second = (b - a for a, b in zip(self.halves, other.halves, strict=True))
+        return _error((first, second))
+
+
+def _error(halves: tuple[Tensor, Tensor]) -> float:
+    first, second = (float(half.mean()) for half in halves)
+    within = sum(float(half.var(correction=1)) / len(half) for half in halves) / 4
+    return sqrt(within + (first - second) ** 2 / 4)
+
+
+class Judge(Protocol):
+    """Scores candidates on the half that they were not fitted to."""
+
+    @property
+    def measure(self) -> str:
+        """What it measures, in words."""
+        ...
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """How far it may be believed."""
+        ...
+
+    def scores(self, pair: Pair) -> Scores:
+        """Of one candidate, fitted to each half."""
+        ...
+
+    def off_policy(self, pair: Pair) -> float | None:
+        """What logged users would have earned it by the next slate; None where the log does not allow to say."""
+        ...
+
+
+@dataclass(frozen=True)
+class UserJudge:
+    """Lets policies play with the users of the other half.
+
+    These have a hidden state, and are the likeliest of several such models by the joint evidence of held-out slates and
+    clicks: the evidence that ranks user models by how well they plan.
+    """
+
+    users: tuple[LatentUserModel, LatentUserModel]
+    folds: Folds
+    config: TrainingConfig
+    streams: Streams
+    measure: str = "worth per session to users of the other half"
+
+    @classmethod
+    def of(cls, pair: Pair, folds: Folds, config: TrainingConfig, streams: Streams) -> "UserJudge":
+        """The users that were fitted to each half."""
+        first, second = (fitted.users for fitted in pair)
+        if first is None or second is None:
+            raise TypeError("expected a recipe that fits users with a hidden state")
+        return cls((first, second), folds, config, streams)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The joint log chance of the slates and clicks of a session that was not seen, and the number of states."""
+        chances = [_joint(users, fold.all) for users, fold in zip(self.users, self.folds[::-1], strict=True)]
+        states = [float(users.tables.states) for users in self.users]
+        return {"users/evidence": mean(chances), "users/states": mean(states)}
+
+    def scores(self, pair: Pair) -> Scores:
+        """The worth of SESSIONS sessions, all candidates meeting the same draws."""
+        first, second = (
+            predicted_worth(
+                fitted.policy,
+                users,
+                SESSIONS,
+                max_length=self.config.max_length or max(fold.longest for fold in self.folds),
+                reward_weight=self.config.lambda_r,
+                generator=self.streams.torch("play", i),
+            )
+            for i, (fitted, users) in enumerate(zip(pair, self.users[::-1], strict=True))
+        )
+        return Scores((first, second))
+
+    def off_policy(self, pair: Pair) -> float | None:
+        """By the propensities of the half not seen."""
+        found = [
+            off_policy_worth(fitted.policy, fold.all, reward_weight=self.config.lambda_r)
+            for fitted, fold in zip(pair, self.folds[::-1], strict=True)
+        ]
+        return mean(one.per_step for one in found if one) if all(found) else None
+
+
+@dataclass(frozen=True)
+class ListJudge:
+    """Ranks the lists of the other half, for catalogues of which a list can hold what was retrieved alone.
+
+    The score of a session is the mean reciprocal rank of its clicks, each weighing 1 + lambda_r r. Clicks follow what
+    was shown, so orders like the logged one are favoured.
+    """
+
+    folds: Folds
+    config: TrainingConfig
+    measure: str = "reciprocal rank of clicks in lists of the other half"
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """None."""
+        return {}
+
+    def scores(self, pair: Pair) -> Scores:
+        """Over the sessions of the half not seen that have a click."""
+        first, second = (
+            _reciprocal_ranks(fitted, fold.all, self.config.lambda_r)
+            for fitted, fold in zip(pair, self.folds[::-1], strict=True)
+        )
+        return Scores((first, second))
+
+    def off_policy(self, pair: Pair) -> None:
+        """None: lists are not slates of the policy's choice."""
+
+
+def _joint(users: LatentUserModel, sessions: Sessions) -> float:
+    steps = Trajectories.of(sessions)
+    return float(sum(part.sum() for part in evidence(users.tables, steps))) / steps.alive[0]
+
+
+@torch.no_grad()
+def _reciprocal_ranks(fitted: Fitted, sessions: Sessions, reward_weight: float) -> Tensor:
+    found = []
+    for rows in in_order(sessions.steps, _ROWS):
+        batch = sessions.batch(rows)
+        scores = fitted.scorer.score_slates(batch)  # (M, K)
+        known = batch.shown[batch.real] & (batch.slate[batch.real] < sessions.catalogue_size)
+        scores = scores.masked_fill(~known, -torch.inf)
+        own = scores.gather(1, batch.position[batch.real].clamp(min=0)[:, None])
+        rank = ((scores >= own) & batch.shown[batch.real]).sum(1).clamp(min=1)  # ties count against it
+        weight = batch.clicked * (1 + reward_weight * batch.reward)  # (B, T)
+        inverse = torch.zeros(batch.real.shape).masked_scatter(batch.real, 1 / rank.float())
+        clicked = batch.clicked.any(1)
+        found.append(((weight * inverse).sum(1) / weight.sum(1).clamp(min=1e-9))[clicked])
+    return torch.cat(found)

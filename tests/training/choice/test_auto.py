@@ -1,0 +1,128 @@
+"""A recipe that chooses: what it writes, that it resumes, and how it can be told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import irecgan
+from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+from irecgan.policies.logging import MaxPolicy, RandomPolicy
+from irecgan.runs.manifest import Decision, Manifest
+from irecgan.seeding import Streams
+from irecgan.simulation import simulated_log
+from irecgan.training import loop
+from irecgan.training.checkpoint import save_checkpoint
+from irecgan.training.choice.auto import FOLDER
+from irecgan.worlds.mdp import draw_world
+from small_logs import TINY, small_log
+
+WORLD = draw_world("dirichlet:0.02", states=5, items=20, slate_size=3, seed=0)
+ASKED = {**TINY, "candidates": "count,pg,latent"}
+
+
+def log_of(policy: Any, sessions: int = 400) -> SessionLog:
+    return simulated_log(policy, WORLD, sessions, max_length=100, streams=Streams(0))
+
+
+def decision_of(run: Path) -> Decision:
+    found = Manifest.read(run).decision
+    assert found is not None
+    return found
+
+
+def test_where_slates_tell_the_state_the_planner_is_chosen_and_it_is_worth_more(tmp_path: Path) -> None:
+    log = log_of(MaxPolicy(WORLD))
+    irecgan.train(log, recipe="auto", out=tmp_path / "auto", settings=ASKED)
+    decision = decision_of(tmp_path / "auto")
+    assert decision.learned == "latent"
+    assert [c.name for c in decision.candidates] == ["count", "pg", "latent"]
+    assert "latent has the highest worth" in decision.reason
+    irecgan.train(log, recipe="latent", out=tmp_path / "latent", settings=ASKED)
+    same = ((tmp_path / run / "latent.safetensors").read_bytes() for run in ("auto", "latent"))
+    assert len(set(same)) == 1  # the chosen recipe learns from the whole log, as by itself
+    irecgan.train(log, recipe="count", out=tmp_path / "count", settings=ASKED)
+    runs = irecgan.evaluate([tmp_path / "auto", tmp_path / "count"], world=WORLD, sessions=4_000).to_json()["runs"]
+    assert runs["auto"]["cumulative_reward"]["low"] > runs["count"]["cumulative_reward"]["high"]
+
+
+def test_only_the_run_is_left(tmp_path: Path) -> None:
+    irecgan.train(small_log(), recipe="auto", out=tmp_path / "run", settings=ASKED)
+    assert not (tmp_path / "run" / FOLDER).exists()
+    policy = irecgan.load_policy(tmp_path / "run")
+    assert len(policy.recommend([1], 3).items) == 3
+    assert sorted(policy.rerank([1], [2, 0, 5]).items) == [0, 2, 5]
+
+
+def test_a_recipe_that_gives_way_is_not_counted_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("irecgan.training.latent.structures.CLICK_STATES", (2,))
+    monkeypatch.setattr("irecgan.training.choice.worth.LEAST_CLICKS", 10)
+    log = log_of(RandomPolicy(20, 3))
+    irecgan.train(log, recipe="auto", out=tmp_path / "run", settings={**TINY, "candidates": "pg,slate"})
+    pg, slate = decision_of(tmp_path / "run").candidates
+    assert pg.estimate is not None
+    assert pg.off_policy is not None  # a random log has propensities
+    assert (slate.learned, slate.estimate) == ("pg", None)
+
+
+def test_it_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = small_log(100)
+    irecgan.train(log, recipe="auto", out=tmp_path / "whole", settings=ASKED)
+    for saves in (2, 9):
+        left, out = [saves], tmp_path / f"killed{saves}"
+
+        def killed(*args: Any, left: list[int] = left) -> None:
+            save_checkpoint(*args)
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "save_checkpoint", killed)
+            with pytest.raises(KeyboardInterrupt):
+                irecgan.train(log, recipe="auto", out=out, settings=ASKED)
+        irecgan.train(log, recipe="auto", out=out, settings=ASKED, resume=True)
+        whole, again = decision_of(tmp_path / "whole"), decision_of(out)
+        assert again.reason == whole.reason
+        assert [c.estimate for c in again.candidates] == [c.estimate for c in whole.candidates]
+
+
+def test_lists_judge_where_the_log_is_of_lists(tmp_path: Path) -> None:
+    asked = {**TINY, "candidates": "count,lstm", "choose_by": "lists"}
+    irecgan.train(small_log(), recipe="auto", out=tmp_path / "run", settings=asked)
+    decision = decision_of(tmp_path / "run")
+    assert "reciprocal rank" in decision.reason
+    assert all(c.estimate is not None and 0 < c.estimate <= 1 and c.off_policy is None for c in decision.candidates)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"candidates": "count,nothing"}, "'nothing': no such recipe"),
+        ({"candidates": "count,auto"}, "setting candidates: found 'auto'"),
+        ({"choose_by": "users", "candidates": "count"}, "latent user model"),
+    ],
+)
+def test_what_cannot_be_chosen_is_refused_and_nothing_is_left(
+    settings: dict[str, str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("irecgan.training.latent.structures.LARGEST", 1)
+    with pytest.raises(UserError, match=named):
+        irecgan.train(small_log(), recipe="auto", out=tmp_path / "run", settings={**TINY, **settings})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_candidate_that_cannot_be_fitted_is_named_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("irecgan.training.latent.structures.LARGEST", 1)
+    irecgan.train(small_log(), recipe="auto", out=tmp_path / "run", settings=ASKED)
+    decision = decision_of(tmp_path / "run")
+    assert "reciprocal rank" in decision.reason  # no users could be fitted to judge
+    assert "latent user model" in next(c.note for c in decision.candidates if c.name == "latent")
+
+
+def test_too_few_sessions(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="fewer than 4 sessions"):
+        irecgan.train(small_log(3), recipe="auto", out=tmp_path / "run", settings=ASKED)

@@ -1,0 +1,54 @@
+"""Who wins, and by how much it has to."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from irecgan.training.choice.auto import highest, winner
+from irecgan.training.choice.judges import Scores
+
+
+def scores(first: float, second: float, spread: float = 1.0, sessions: int = 100) -> Scores:
+    """Halves of alternating sessions, ``spread`` above and below their means."""
+    sign = torch.tensor([1.0, -1.0]).repeat(sessions // 2)
+    return Scores((first + spread * sign, second + spread * sign))
+
+
+def test_halves_count_alike_and_errors_are_of_sessions_and_between_halves() -> None:
+    uneven = Scores((torch.full((10,), 2.0), torch.full((1_000,), 4.0)))
+    assert uneven.mean == 3.0
+    assert uneven.error == pytest.approx(1.0)  # half of what the halves differ by
+    same = scores(3.0, 3.0)
+    variance = 100 / 99 / 100
+    assert same.error == pytest.approx(math.sqrt(2 * variance / 4))
+
+
+def test_sessions_are_paired() -> None:
+    ahead = scores(3.5, 3.5)
+    assert scores(3.0, 3.0).behind(ahead) == pytest.approx(0.5)
+    assert scores(3.0, 3.0).error_behind(ahead) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_first_candidate_is_kept_unless_it_is_clearly_beaten() -> None:
+    simple = scores(3.0, 3.0)
+    assert winner({"count": simple, "pg": scores(3.2, 3.2)}) == "count"  # by less than a tenth
+    assert winner({"count": simple, "pg": scores(3.5, 3.5)}) == "pg"
+    assert winner({"count": simple, "pg": scores(2.9, 4.3)}) == "count"  # in one half alone: 0.6 ± 0.7
+    assert winner({"count": simple, "pg": scores(3.5, 3.5), "latent": scores(3.6, 3.6)}) == "latent"
+    assert highest({"count": simple, "pg": scores(3.2, 3.2)}) == "pg"
+
+
+def test_a_single_candidate_wins() -> None:
+    assert winner({"pg": Scores((torch.ones(5), torch.ones(5)))}) == "pg"
+
+
+def halves(values: Tensor) -> Scores:
+    return Scores((values, values))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_scores_that_shift_together_change_no_order(shift: float) -> None:
+    base = torch.linspace(4, 8, 50)
+    assert winner({"a": halves(base + shift), "b": halves(2 * base + shift)}) == "b"
