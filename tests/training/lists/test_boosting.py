@@ -49,9 +49,12 @@ def test_same_seed_same_trees_another_seed_others(fitted: TreeTables) -> None:
 def test_tables_are_the_trees_that_lightgbm_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     lightgbm = pytest.importorskip("lightgbm")
     boosters, train = [], lightgbm.train
-    monkeypatch.setattr(
-        lightgbm, "train", lambda *args, **kwargs: boosters.append(train(*args, **kwargs)) or boosters[-1]
-    )
+
+    def remembered(*args: object, **kwargs: object) -> object:
+        boosters.append(train(*args, **kwargs))
+        return boosters[-1]
+
+    monkeypatch.setattr(lightgbm, "train", remembered)
     tables = fit_trees(lists(400, 0), lists(200, 1), NAMES, leaves=8, seed=0)
     new = lists(100, 2).values
     theirs = torch.from_numpy(np.asarray(boosters[0].predict(new.numpy()), dtype=np.float64))

@@ -37,7 +37,7 @@ def test_the_weight_is_the_log_odds_whatever_it_began_with(start: float) -> None
 
 
 def test_a_ridge_holds_a_weight_that_nothing_else_does() -> None:
-    """All clicks are on the feature: without a prior the weight has no limit. At the best one, clicks pull as it does."""
+    """All clicks are on the feature: without a prior the weight has no limit. At its best, clicks pull as it does."""
     weight = fit_weights(pairs(4, 4), plain, 2.0, torch.zeros(1))
     assert 4 * (1 - weight.sigmoid()).item() == pytest.approx(2 * weight.item(), abs=1e-4)
 
