@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from irecgan.models.terms import FEATURES, TermName, numbers
 from irecgan.models.views import View
 
-_CELLS = 1 << 22  # places in trees, one a row and tree, that are followed at once
+_CELLS = 1 << 18  # places in trees, one a row and tree, that are followed at once: they stay in the cache
 
 
 @dataclass(frozen=True)
