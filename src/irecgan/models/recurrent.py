@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from irecgan.data.sparse import PaddedRows
+from irecgan.models import lstm
 from irecgan.models.content import FeatureEmbedding, Inputs, ItemContent
 from irecgan.models.outputs import Output, TiedOutput
 
@@ -65,8 +66,10 @@ class Recurrent(nn.Module):
         self.network = network(inputs, size.units, size.layers, batch_first=True)
         self.kind = size.cell
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs after each input. (B, T, I) -> (B, T, H)"""
+    def forward(self, inputs: Tensor, steps: Tensor | None = None) -> Tensor:
+        """Outputs after each input, meaningless beyond the first ``steps`` (B,). (B, T, I) -> (B, T, H)"""
+        if lstm.serves(self.network, inputs):
+            return lstm.run(cast(nn.LSTM, self.network), inputs, steps)
         outputs, _ = self.network(inputs)
         return outputs  # type: ignore[no-any-return]
 
@@ -81,6 +84,8 @@ class Recurrent(nn.Module):
         if self.kind == "gru":
             _, hidden = self.network(inputs[:, None], state.hidden)
             return RecurrentState(hidden, None)
+        if lstm.serves(self.network, inputs) and not torch.is_grad_enabled():
+            return RecurrentState(*lstm.step(cast(nn.LSTM, self.network), inputs, state.hidden, cast(Tensor, state.cell)))
         _, (hidden, cell) = self.network(inputs[:, None], (state.hidden, state.cell))
         return RecurrentState(hidden, cell)
 
@@ -103,11 +108,14 @@ class ClickEncoder(nn.Module):
         self.content = None if reads.items is None else ItemContent(reads.items, size.embedding)
         self.context = None if reads.context is None else FeatureEmbedding(reads.context, size.embedding)
 
-    def forward(self, click: Tensor, context: PaddedRows | None = None) -> Tensor:
-        """States s_0 .. s_{T-1}: the t-th has seen the clicks before t, and its context. (B, T) -> (B, T, H)"""
+    def forward(self, click: Tensor, context: PaddedRows | None = None, steps: Tensor | None = None) -> Tensor:
+        """States s_0 .. s_{T-1}: the t-th has seen the clicks before t, and its context. (B, T) -> (B, T, H)
+
+        Those beyond the first ``steps`` (B,) of a session mean nothing.
+        """
         first = self.first.expand(click.shape[0], 1, -1)
         inputs = torch.cat([first, self.embedded(click[:, :-1])], dim=1)  # (B, T, E)
-        states: Tensor = self.recurrent(self._within(inputs, context))
+        states: Tensor = self.recurrent(self._within(inputs, context), steps)
         return states
 
     def start(self, sessions: int, context: PaddedRows | None = None) -> RecurrentState:

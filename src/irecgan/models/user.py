@@ -87,7 +87,7 @@ class RecurrentUserModel(nn.Module):
 
     def forward(self, batch: SessionBatch) -> UserPrediction:
         """Scores at the M real steps of ``batch``."""
-        states = self.encoder(batch.click, batch.context)[batch.real]  # (M, H)
+        states = self.encoder(batch.click, batch.context, batch.steps)[batch.real]  # (M, H)
         clicked = self._embedded(batch.click[batch.real])  # (M, E)
         scores = _dot(self.click(states), self._embedded(batch.slate[batch.real]))
         stop = self.stop(states).squeeze(-1)
@@ -138,7 +138,7 @@ class RecurrentUserModel(nn.Module):
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Click scores of the items shown at the M real steps. (M, K); 0 where nothing is shown"""
-        states = self.encoder(batch.click, batch.context)[batch.real]  # (M, H)
+        states = self.encoder(batch.click, batch.context, batch.steps)[batch.real]  # (M, H)
         return _dot(self.click(states), self._embedded(batch.slate[batch.real]))
 
     def _item_scores(self, states: Tensor) -> ItemScores:
