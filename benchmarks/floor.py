@@ -80,5 +80,5 @@ def _median(work: Callable[[], object], seconds: float = 0.15) -> float:
     while time.perf_counter() < end:
         begin = time.process_time()
         work()
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
     return median(times)

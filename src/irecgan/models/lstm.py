@@ -38,14 +38,24 @@ def run(network: nn.LSTM, inputs: Tensor, steps: Tensor | None = None) -> Tensor
     return padded.index_copy(0, entry, outputs).unflatten(0, (sessions, times))
 
 
-def step(network: nn.LSTM, inputs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """Hidden and cell states (L, B, H) after one more input (B, I). Nothing is learned from them."""
-    hiddens, cells = [], []
+def step(
+    network: nn.LSTM, inputs: Tensor, hidden: Tensor, cell: Tensor, rows: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Hidden and cell states (L, B, H) after one more input (B, I). Nothing is learned from them.
+
+    ``rows`` (B,): which of the states (L, R, H) each session has; what several have is multiplied once.
+    """
+    hiddens, cells, sharing = [], [], None if rows is None else rows.unique(return_inverse=True)
     for layer in range(network.num_layers):
         of_inputs, of_states, *biases = _weights(network, layer)
-        gates = product(hidden[layer], of_states, biases[1], product(inputs, of_inputs, biases[0]))
-        i, f, g, o = _activated(gates).chunk(4, dim=1)
-        cells.append((f * cell[layer]).addcmul_(i, g))
+        if rows is None or sharing is None:
+            met, gates = cell[layer], product(hidden[layer], of_states, biases[1])
+        else:
+            different, place = sharing
+            met = cell[layer].index_select(0, rows)
+            gates = product(hidden[layer].index_select(0, different), of_states, biases[1]).index_select(0, place)
+        i, f, g, o = _activated(product(inputs, of_inputs, biases[0], gates)).chunk(4, dim=1)
+        cells.append((f * met).addcmul_(i, g))
         inputs = cells[-1].tanh().mul_(o)
         hiddens.append(inputs)
     return torch.stack(hiddens), torch.stack(cells)
@@ -162,7 +172,6 @@ def _back(
     """Gradients of what enters the gates (M, 4H), from the last time to the first, given those of the outputs (M, H)."""
     width = of_states.shape[1]
     found = torch.empty_like(slopes)
-    turned = of_states.t().contiguous()  # (H, 4H)
     to_hidden: Tensor | None = None  # from the time after, for as many sessions as it has
     to_next: Tensor | None = None
     for now in reversed(_slices(counts)):
@@ -177,6 +186,6 @@ def _back(
         torch.mul(slope[:, :3], cell[:, None], out=rows[:, :3])
         torch.mul(slope[:, 3], hidden, out=rows[:, 3])
         if now.start:
-            to_hidden = product(found[now], turned)
+            to_hidden = product(found[now], of_states.t())
             to_next = cell * gates[now, width : 2 * width]
     return found

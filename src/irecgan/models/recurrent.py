@@ -29,32 +29,38 @@ class Size:
 
 @dataclass(frozen=True)
 class RecurrentState:
-    """State of B sessions in a network of L layers of H units."""
+    """State of B sessions in a network of L layers of H units; copies of a session are not made before they differ."""
 
-    hidden: Tensor  # (L, B, H)
-    cell: Tensor | None  # (L, B, H); None for a GRU
+    hidden: Tensor  # (L, R, H)
+    cell: Tensor | None  # (L, R, H); None for a GRU
+    rows: Tensor | None = None  # (B,) which of the R each session has; None: each its own
 
     @property
     def top(self) -> Tensor:
         """The state that output layers read. (B, H)"""
-        return self.hidden[-1]
+        return self.hidden[-1] if self.rows is None else self.hidden[-1].index_select(0, self.rows)
 
     def __len__(self) -> int:
-        return self.hidden.shape[1]
+        return self.hidden.shape[1] if self.rows is None else len(self.rows)
 
     def take(self, rows: Tensor) -> "RecurrentState":
         """A copy of the sessions ``rows`` (R,), which may be on another device."""
         rows = rows.to(self.hidden.device)
-        cell = None if self.cell is None else self.cell.index_select(1, rows)
-        return RecurrentState(self.hidden.index_select(1, rows), cell)
+        return RecurrentState(self.hidden, self.cell, rows if self.rows is None else self.rows[rows])
 
     def join(self, others: Sequence["RecurrentState"]) -> "RecurrentState":
         """The sessions of this state and then those of ``others``."""
-        hidden = torch.cat([self.hidden, *(other.hidden for other in others)], dim=1)
-        if self.cell is None:
-            return RecurrentState(hidden, None)
-        cells = [other.cell for other in others if other.cell is not None]
-        return RecurrentState(hidden, torch.cat([self.cell, *cells], dim=1))
+        parts = [self.own(), *(other.own() for other in others)]
+        hidden = torch.cat([part.hidden for part in parts], dim=1)
+        cells = [part.cell for part in parts if part.cell is not None]
+        return RecurrentState(hidden, torch.cat(cells, dim=1) if cells else None)
+
+    def own(self) -> "RecurrentState":
+        """The same with a row for each session."""
+        if self.rows is None:
+            return self
+        cell = None if self.cell is None else self.cell.index_select(1, self.rows)
+        return RecurrentState(self.hidden.index_select(1, self.rows), cell)
 
 
 class Recurrent(nn.Module):
@@ -81,11 +87,13 @@ class Recurrent(nn.Module):
 
     def step(self, inputs: Tensor, state: RecurrentState) -> RecurrentState:
         """The state after one more input. (B, I)"""
+        if lstm.serves(self.network, inputs) and not torch.is_grad_enabled():
+            known = state.hidden, cast(Tensor, state.cell)
+            return RecurrentState(*lstm.step(cast(nn.LSTM, self.network), inputs, *known, state.rows))
+        state = state.own()
         if self.kind == "gru":
             _, hidden = self.network(inputs[:, None], state.hidden)
             return RecurrentState(hidden, None)
-        if lstm.serves(self.network, inputs) and not torch.is_grad_enabled():
-            return RecurrentState(*lstm.step(cast(nn.LSTM, self.network), inputs, state.hidden, cast(Tensor, state.cell)))
         _, (hidden, cell) = self.network(inputs[:, None], (state.hidden, state.cell))
         return RecurrentState(hidden, cell)
 
