@@ -33,9 +33,10 @@ def run(network: nn.LSTM, inputs: Tensor, steps: Tensor | None = None) -> Tensor
     entry, counts = _packed(steps, times)
     outputs = inputs.flatten(0, 1).index_select(0, entry)  # (M, I)
     for layer in range(network.num_layers):
-        outputs = cast(Tensor, _Layer.apply(outputs, counts, *_weights(network, layer)))  # type: ignore[no-untyped-call]
-    padded = outputs.new_zeros(sessions * times, outputs.shape[1])
-    return padded.index_copy(0, entry, outputs).unflatten(0, (sessions, times))
+        outputs = _Layer.apply(outputs, counts, *_weights(network, layer))  # type: ignore[no-untyped-call]
+    padded: Tensor = outputs.new_zeros(sessions * times, outputs.shape[1])
+    padded = padded.index_copy(0, entry, outputs)
+    return padded.reshape(sessions, times, -1)
 
 
 def step(
@@ -121,12 +122,13 @@ class _Layer(torch.autograd.Function):
         return hidden
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         inputs, gates, hidden, cell, squashed, of_inputs, of_states = ctx.saved_tensors
         first, before = ctx.counts[0], _before(ctx.counts)
         slopes, to_cell = _slopes(gates, cell, squashed, before)
-        of_gates = _back(grads[0], slopes, to_cell, gates, of_states, ctx.counts)  # (M, 4H)
+        forgets = gates.chunk(4, dim=1)[1]
+        of_gates = _back(grads[0], (slopes, to_cell, forgets), of_states, _slices(ctx.counts))  # (M, 4H)
         turned = of_gates.t().contiguous()
         later = turned[:, first:].contiguous()
         return (
@@ -152,7 +154,7 @@ def _before(counts: Sequence[int]) -> Tensor:
 
 
 def _slopes(gates: Tensor, cell: Tensor, squashed: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-    """How the cell (of o: the output) moves with what enters each gate, and the output with the cell. (M, 4H), (M, H)"""
+    """How the cell (o: the output) moves with what enters each gate, and the output with the cell. (M, 4H), (M, H)"""
     i, f, g, o = gates.chunk(4, dim=1)
     slopes = torch.empty_like(gates)
     of_i, of_f, of_g, of_o = slopes.chunk(4, dim=1)
@@ -166,15 +168,16 @@ def _slopes(gates: Tensor, cell: Tensor, squashed: Tensor, before: Tensor) -> tu
     return slopes, torch.ops.aten.tanh_backward(o, squashed)
 
 
-def _back(
-    of_hidden: Tensor, slopes: Tensor, to_cell: Tensor, gates: Tensor, of_states: Tensor, counts: Sequence[int]
-) -> Tensor:
-    """Gradients of what enters the gates (M, 4H), from the last time to the first, given those of the outputs (M, H)."""
-    width = of_states.shape[1]
+def _back(of_hidden: Tensor, moves: tuple[Tensor, ...], of_states: Tensor, times: Sequence[slice]) -> Tensor:
+    """Gradients of what enters the gates (M, 4H), from the last time to the first, given those of outputs (M, H).
+
+    ``moves``: what `_slopes` gives, and how the next cell moves with a cell (M, H).
+    """
+    slopes, to_cell, forgets = moves
     found = torch.empty_like(slopes)
     to_hidden: Tensor | None = None  # from the time after, for as many sessions as it has
     to_next: Tensor | None = None
-    for now in reversed(_slices(counts)):
+    for now in reversed(times):
         hidden = of_hidden[now]
         if to_hidden is not None:
             hidden = hidden.clone()
@@ -182,10 +185,10 @@ def _back(
         cell = hidden * to_cell[now]
         if to_next is not None:
             cell[: len(to_next)] += to_next
-        rows, slope = found[now].unflatten(1, (4, width)), slopes[now].unflatten(1, (4, width))
+        rows, slope = (x[now].unflatten(1, (4, -1)) for x in (found, slopes))
         torch.mul(slope[:, :3], cell[:, None], out=rows[:, :3])
         torch.mul(slope[:, 3], hidden, out=rows[:, 3])
         if now.start:
             to_hidden = product(found[now], of_states.t())
-            to_next = cell * gates[now, width : 2 * width]
+            to_next = cell * forgets[now]
     return found

@@ -64,7 +64,13 @@ class RecurrentState:
 
 
 class Recurrent(nn.Module):
-    """LSTM or GRU layers that start from the zero state."""
+    """LSTM or GRU layers that start from the zero state.
+
+    On a CPU an LSTM reads real inputs alone, see `irecgan.models.lstm`;
+    without ``packs`` torch's own run, over padding.
+    """
+
+    packs = True
 
     def __init__(self, inputs: int, size: Size) -> None:
         super().__init__()
@@ -74,7 +80,7 @@ class Recurrent(nn.Module):
 
     def forward(self, inputs: Tensor, steps: Tensor | None = None) -> Tensor:
         """Outputs after each input, meaningless beyond the first ``steps`` (B,). (B, T, I) -> (B, T, H)"""
-        if lstm.serves(self.network, inputs):
+        if self.packs and lstm.serves(self.network, inputs):
             return lstm.run(cast(nn.LSTM, self.network), inputs, steps)
         outputs, _ = self.network(inputs)
         return outputs  # type: ignore[no-any-return]
@@ -87,7 +93,7 @@ class Recurrent(nn.Module):
 
     def step(self, inputs: Tensor, state: RecurrentState) -> RecurrentState:
         """The state after one more input. (B, I)"""
-        if lstm.serves(self.network, inputs) and not torch.is_grad_enabled():
+        if self.packs and lstm.serves(self.network, inputs) and not torch.is_grad_enabled():
             known = state.hidden, cast(Tensor, state.cell)
             return RecurrentState(*lstm.step(cast(nn.LSTM, self.network), inputs, *known, state.rows))
         state = state.own()
