@@ -13,6 +13,7 @@ from torch import Tensor
 from irecgan.data.batch import NOTHING, SessionBatch
 from irecgan.models.agent import Agent
 from irecgan.models.discriminator import Discriminator
+from irecgan.models.memory import UserState
 from irecgan.models.recurrent import RecurrentState
 from irecgan.models.user import RecurrentUserModel
 from irecgan.objectives.adversarial import sequence_score
@@ -113,7 +114,7 @@ class PlainGenerator:
     def _answer(self, clicks: list[int], slate: Tensor, generator: torch.Generator) -> tuple[int, float]:
         """The click, and its reward, of a user who reads the whole session again."""
         read = self.user.encoder(torch.tensor([[*clicks, self.user.catalogue_size]]))  # (1, T + 1, H)
-        outcome = self.user.outcome(RecurrentState(read[:, -1][None], None), slate)
+        outcome = self.user.outcome(UserState(RecurrentState(read[:, -1][None], None), None), slate)
         chance = torch.cat([outcome.click, outcome.stop[:, None]], dim=1).exp()
         choice = int(torch.multinomial(chance, 1, generator=generator))
         ended = choice == slate.shape[1]

@@ -2,7 +2,8 @@
 
     python benchmarks/publish_reports.py FROM TO NAME...
 
-FROM holds a folder for each experiment NAME, as ``irecgan reproduce NAME --out FROM/NAME`` leaves it.
+FROM holds a folder for each experiment NAME, as ``irecgan reproduce NAME --out FROM/NAME`` leaves it. What TO says of
+other experiments stays.
 """
 
 import json
@@ -12,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from irecgan.experiments.frame.study import FIGURES, REPORT, RESULTS, STUDY
-from irecgan.experiments.registry import find_experiment
+from irecgan.experiments.registry import EXPERIMENTS, find_experiment
 from irecgan.files import write_text
 
 INTRODUCTION = """# Reports of the experiments
 
-Made by `make reports`: `irecgan reproduce NAME --preset quick` for each. They are small, and say so; a claim that is
-*not decided* here may be decided by `--preset paper`. A comparison is a paired t test over seeds with Holm's
+Made by `irecgan reproduce NAME`; all but `beyond` by `make reports`. Quick ones are small, and say so: a claim that is
+*not decided* by them may be decided by `--preset paper`. A comparison is a paired t test over seeds with Holm's
 correction over its claim. Each `report.html` is one file with all plots and tables, to be opened in a browser.
 """
+PAGE = "README.md"
 
 
 def section(source: Path, target: Path, name: str) -> str:
@@ -35,8 +37,19 @@ def section(source: Path, target: Path, name: str) -> str:
     rows = [f"| {claim['claim']} | {claim['verdict']} | {counts(claim)} |" for claim in claims]
     heads = ["| claim | verdict | comparisons: hold, fail, open |", "|---|---|---|"]
     summary = find_experiment(name).summary
-    title = f"## [{name}]({name}/{REPORT}): {summary}\n\n{settings['seeds']} seeds.\n"
+    made = f"{settings['seeds']} seeds, {made_by(name, settings)}."
+    title = f"## [{name}]({name}/{REPORT}): {summary}\n\n{made}\n"
     return "\n".join([title, *heads, *rows])
+
+
+def made_by(name: str, settings: dict[str, Any]) -> str:
+    """The preset, and the names of logs that were given."""
+    logs = {"logs": settings["logs"]} if "logs" in settings else {}
+    options = "".join(f" --log {Path(log).name}" for log in logs.get("logs", ()))
+    for preset, known in find_experiment(name).presets.items():
+        if {**known.model_dump(mode="json"), **logs} == settings:
+            return f"`--preset {preset}{options}`"
+    return "settings of its own"
 
 
 def counts(claim: dict[str, Any]) -> str:
@@ -47,8 +60,12 @@ def counts(claim: dict[str, Any]) -> str:
 
 def main() -> None:
     source, target, *names = sys.argv[1:]
-    sections = [section(Path(source) / name, Path(target), name) for name in names]
-    write_text(Path(target) / "README.md", "\n".join([INTRODUCTION, "\n\n".join(sections), ""]))
+    page = Path(target) / PAGE
+    before = page.read_text().split("\n\n## ")[1:] if page.exists() else []
+    sections = {text[1 : text.index("]")]: f"## {text.strip()}" for text in before}
+    sections |= {name: section(Path(source) / name, Path(target), name) for name in names}
+    ordered = [sections[name] for name in EXPERIMENTS if name in sections]
+    write_text(page, "\n".join([INTRODUCTION, "\n\n".join(ordered), ""]))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,16 +10,18 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from irecgan.data.batch import Sessions
+from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.models.agent import Agent
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.recurrent import Size, initialise
-from irecgan.models.user import RecurrentUserModel
+from irecgan.models.terms import TERMS
+from irecgan.models.user import Learning, RecurrentUserModel
 from irecgan.objectives.adversarial import discriminator_loss
 from irecgan.policies import ranking
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.rollout import Stage, rollout, scored_rollout
 from irecgan.training.config import TrainingConfig
+from irecgan.training.information import log_statistics
 from irecgan.training.likelihood import blockwise
 from irecgan.training.losses import actor_critic, next_click, off_policy_gradient, policy_gradient, user_loss
 from irecgan.worlds.learned import LearnedWorld
@@ -32,12 +35,23 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.fixture
-def stage() -> Stage:
-    made = Agent(SIZE, ["behaviour", "value"]), RecurrentUserModel(SIZE), Discriminator(SIZE)
+@pytest.fixture(params=[(), TERMS], ids=["plain", "terms"])
+def stage(request: pytest.FixtureRequest) -> Stage:
+    user = RecurrentUserModel(replace(SIZE, terms=request.param))
+    made = Agent(SIZE, ["behaviour", "value"]), user, Discriminator(SIZE)
     for seed, model in enumerate(made):
         initialise(model, seeded(seed))
+    if user.terms is not None:
+        user.terms.attach(log_statistics(Sessions.from_batch(logged())))
     return Stage(RankingPolicy(made[0], 3, sampled=True), LearnedWorld(made[1]), 4, made[2])
+
+
+def logged() -> SessionBatch:
+    agent, user = Agent(SIZE), RecurrentUserModel(SIZE)
+    initialise(agent, seeded(5))
+    initialise(user, seeded(6))
+    policy = RankingPolicy(agent, 3, sampled=True)
+    return rollout(policy, LearnedWorld(user), 20, max_length=4, generator=seeded(7))
 
 
 class Watch(TorchDispatchMode):
@@ -95,6 +109,7 @@ def test_losses_make_all_tensors_on_the_device_of_their_models(stage: Stage) -> 
             found.append(loss(agent, batch, config))
         found.append(policy_gradient(agent, batch, config, blockwise))
         found.append(user_loss(user, batch, config))
+        found.append(user_loss(user, batch, config, Learning(0.0, seeded(4))))
         found.append(discriminator_loss(judge(batch), judge(batch)))
         for value in found:
             value.backward()

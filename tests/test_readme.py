@@ -32,6 +32,10 @@ EXPERIMENTS = {
     "figure2": ["--set", 'blocks=[{"law":"softmax","logs":["mix"],"sizes":[40]}]', "--models", "pg"],
     "figure3": ["--set", "rounds=1", "--set", "sessions=20"],
     "bias": ["--set", f"worlds={json.dumps({'listed': LISTED})}", "--set", "repeats=2"],
+    "beyond": [
+        *("--set", 'blocks=[{"law":"softmax","logs":["mix"],"sessions":60,"states":3,"items":12,"slate_size":4}]'),
+        *("--set", "shop_seeds=0", "--set", "evaluation_sessions=50", "--models", "slate"),
+    ],
     "table1": ["--set", 'shop={"items":300,"sessions":400,"evaluation_sessions":50}', "--models", "pg"],
 }
 QUICKER_SHOP = ["--items", "250", "--sessions", "300"]

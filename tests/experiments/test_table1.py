@@ -5,6 +5,7 @@ import pytest
 from irecgan.data.log import SessionLog
 from irecgan.data.prepare import prepare
 from irecgan.errors import UserError
+from irecgan.execution.here import Here
 from irecgan.experiments.frame.study import Json, run_study
 from irecgan.experiments.registry import find_experiment
 from irecgan.experiments.table1.cell import work
@@ -47,6 +48,27 @@ def test_a_model_on_a_prepared_log_is_split_as_it_was_prepared(prepared: Path, t
     assert other["logged_order"] != found["logged_order"]
 
 
+def test_a_log_that_is_given_has_intervals_over_sessions_and_differences(prepared: Path, tmp_path: Path) -> None:
+    """Seeds that change nothing (a split by time, orders without chance) say no more than one."""
+    settings = SMALL.model_copy(update={"logs": (str(prepared),), "models": ("pg",), "min_candidates": 2})
+    cell = Table1Cell(log="mine", split="random", seed=0, row=NAIVE)
+    found = work(settings, cell, tmp_path)
+    (one,), (three,) = (
+        parts([(cell.model_copy(update={"seed": seed}), found) for seed in range(seeds)]) for seeds in (1, 3)
+    )
+    assert one.metrics == ("p@1", "p@10", "mrr", "ndcg@10", "first@1")
+    width = one.mean("popularity", "p@1")
+    assert width.low < width.mean < width.high
+    assert width.mean == pytest.approx(found["popularity"]["rerank"]["p@1"]["mean"])
+    assert three.mean("popularity", "p@1").to_json() == pytest.approx(width.to_json())
+    conclusion = conclude(settings, [(cell, found)])
+    (part,) = conclusion.json["parts"]
+    gained = part["rows"]["popularity"]["mrr"]["mean"] - part["rows"]["last_first"]["mrr"]["mean"]
+    assert part["less_last_first"]["popularity"]["mrr"]["mean"] == pytest.approx(gained)
+    assert "less last_first" in conclusion.text
+    assert "paired t test over sessions" in conclusion.html
+
+
 def test_a_log_without_rewards_is_reranked_too(tmp_path: Path) -> None:
     frame = small_log(80).frame.drop("reward")
     SessionLog.from_frame(frame).write(tmp_path / "log.parquet")
@@ -62,11 +84,11 @@ def test_wrong_logs_are_named(prepared: Path, tmp_path: Path) -> None:
         cells(twice)
     short = SMALL.model_copy(update={"logs": (str(prepared),), "models": ("pg",), "min_candidates": 11})
     with pytest.raises(UserError, match="found no clicked step with at least 11 items"):
-        run_study(find_experiment("table1"), short, tmp_path / "out", workers=1)
+        run_study(find_experiment("table1"), short, tmp_path / "out", Here())
     assert not (tmp_path / "out").exists()
     by_time = short.model_copy(update={"splits": ("time",), "min_candidates": 2})
     with pytest.raises(UserError, match="missing column timestamp; it is needed to split by time"):
-        run_study(find_experiment("table1"), by_time, tmp_path / "out", workers=1)
+        run_study(find_experiment("table1"), by_time, tmp_path / "out", Here())
 
 
 def reranked(value: float) -> Json:

@@ -130,12 +130,11 @@ def test_steps_alone_go_through_the_states_of_whole_sessions(name: ModelName, in
     assert isinstance(model, RecurrentUserModel | Agent)
     assert batch.context is not None
     context = [PaddedRows(batch.context.feature[:, t], batch.context.weight[:, t].double()) for t in range(2)]
-    state = model.start(2, context[0])
     if isinstance(model, RecurrentUserModel):
-        state = model.advance(state, batch.slate[:, 0], batch.click[:, 0], context[1])
+        top = model.advance(model.start(2, context[0]), batch.slate[:, 0], batch.click[:, 0], context[1]).top
     else:
-        state = model.advance(state, batch.click[:, 0], context[1])
-    torch.testing.assert_close(state.top, model.encoder(batch.click, batch.context)[:, 1])
+        top = model.advance(model.start(2, context[0]), batch.click[:, 0], context[1]).top
+    torch.testing.assert_close(top, model.encoder(batch.click, batch.context)[:, 1])
 
 
 def test_a_context_that_is_not_given_is_the_average(inputs: Inputs) -> None:

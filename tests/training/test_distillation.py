@@ -9,8 +9,9 @@ import irecgan
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.evaluation.online import play
 from irecgan.models.agent import Agent
+from irecgan.models.memory import UserState
 from irecgan.models.networks import ModelName
-from irecgan.models.recurrent import RecurrentState, Size, initialise
+from irecgan.models.recurrent import Size, initialise
 from irecgan.objectives.slates import ordered_log_likelihood
 from irecgan.policies.belief import BeliefPolicy
 from irecgan.policies.ranking import RankingPolicy, UserRanker
@@ -90,7 +91,7 @@ def test_a_distilled_belief_planner_is_worth_nearly_as_much() -> None:
     assert worth() > 0.95 * target
 
 
-def greedy(lab: Lab) -> RankingPolicy[RecurrentState]:
+def greedy(lab: Lab) -> RankingPolicy[UserState]:
     return RankingPolicy(UserRanker(lab.user), lab.slate_size)
 
 

@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     where.add_argument("--world", type=Path, metavar="WORLD.json", help="a simulated world")
     add("--baselines", action="store_true", help="naive orders beside them; in a world also ceilings and references")
+    add(
+        "--without-rank",
+        action="store_true",
+        help="on a log: further rows of policies that read the shown order, without that",
+    )
     add("--sessions", type=int, default=20_000, metavar="N", help="to play in a world, per policy (default: 20000)")
     add(
         "--min-candidates",
@@ -39,6 +44,7 @@ def run(args: argparse.Namespace) -> Output:
         log=args.log,
         world=args.world,
         baselines=args.baselines,
+        without_rank=args.without_rank,
         sessions=args.sessions,
         min_candidates=args.min_candidates,
         seed=args.seed,

@@ -18,6 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--history", default="", metavar="ID,ID,...", help="items clicked so far, oldest first (default: none)")
     add("-k", type=int, metavar="K", help="items to recommend (default: the run's slate size)")
     add("--candidates", metavar="ID,ID,...", help="rank these items instead of the catalogue")
+    add(
+        "--without-rank",
+        action="store_true",
+        help="do not read the order of the candidates as that of the ranker that made the log",
+    )
     add_device(parser)
     add(
         "--context",
@@ -32,13 +37,16 @@ def run(args: argparse.Namespace) -> Output:
     """Recommend."""
     policy = load_policy(args.run, args.device)
     history = _ids("--history", args.history) if args.history else []
+    if args.without_rank and args.candidates is None:
+        raise UserError("--without-rank: expected with --candidates; nothing else has an order to read")
     context = _context(args.context)
     if args.candidates is None:
         answer = policy.recommend(history, args.k, context)
     elif args.k is not None:
         raise UserError("-k: found together with --candidates, expected one or the other")
     else:
-        answer = policy.rerank(history, _ids("--candidates", args.candidates), context)
+        candidates = _ids("--candidates", args.candidates)
+        answer = policy.rerank(history, candidates, context, ranked=not args.without_rank)
     known = policy.catalogue.index_any(history) < len(policy.catalogue)
     unknown = [item for item, is_known in zip(history, known.tolist(), strict=True) if not is_known]
     width = max(len("item"), *(len(str(item)) for item in answer.items))

@@ -1,18 +1,18 @@
-"""``irecgan reproduce``: the experiments of the paper."""
+"""``irecgan reproduce``: the experiments of the paper, and one beyond it."""
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 from irecgan.commands.interface import Output
+from irecgan.commands.workers import add_workers, chosen_executor
 from irecgan.errors import UserError
 from irecgan.experiments.frame.study import REPORT, run_study
 from irecgan.experiments.registry import EXPERIMENTS, find_experiment
 
-HELP = """Run an experiment of the paper and write its cells, results.json and report.html. The same command goes on
-with an experiment that was interrupted. 'quick' takes up to 15 minutes on 2 cores and is small; 'paper' is the full
-grid."""
+HELP = """Run an experiment of the paper, or the one beyond it, and write its cells, results.json and report.html. The
+same command goes on with an experiment that was interrupted. 'quick' takes up to 15 minutes on 2 cores and is small;
+'paper' is the full grid."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("experiment", metavar="|".join(EXPERIMENTS), help=experiments)
     add("--preset", default="quick", metavar="quick|paper", help="how much of it (default: quick)")
     add("--out", type=Path, required=True, metavar="DIR", help="the directory to make, or to go on with")
-    add("--log", type=Path, action="append", metavar="DIR", help="a prepared log; may be repeated (table1 only)")
+    add("--log", type=Path, action="append", metavar="DIR", help="a prepared log; may be repeated (table1, beyond)")
     add("--models", metavar="NAME,NAME,...", help="recipes to train (default: all of the preset)")
     add("--seeds", type=int, metavar="N", help="seeds, or repeats (default: the preset's)")
     add(
@@ -33,16 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="change a setting of the preset (as in study.json; values are JSON or text); may be repeated",
     )
-    add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
+    add_workers(parser)
 
 
 def run(args: argparse.Namespace) -> Output:
     """Run, or go on."""
     experiment = find_experiment(args.experiment)
-    if args.workers < 1:
-        raise UserError(f"--workers: found {args.workers}, expected at least 1")
+    executor = chosen_executor(args)
     settings = experiment.preset(args.preset).changed(_given(args))
-    conclusion = run_study(experiment, settings, args.out, args.workers)
+    conclusion = run_study(experiment, settings, args.out, executor)
     report = args.out / REPORT
     return Output(f"{conclusion.text}\nreport: {report}", {**conclusion.json, "report": str(report)})
 

@@ -38,6 +38,7 @@ class SessionBatch:
     real: Tensor  # (B, T) bool, false on padding
     catalogue_size: int
     touched: Tensor | None = None  # (B, T) int64, rank in the slate of the item touched last before; see Sessions
+    generated: Tensor | None = None  # (B,) bool, sessions that an agent and a user model made; None: logged ones
     context: PaddedRows | None = None  # (B, T, W) what was known before each slate was shown; None: nothing
 
     @property
@@ -64,9 +65,10 @@ class SessionBatch:
         if target == self.slate.device:
             return self
         moved = {f.name: _moved(getattr(self, f.name), target) for f in fields(self) if f.type is Tensor}
-        touched = None if self.touched is None else _moved(self.touched, target)
+        touched, generated = (None if x is None else _moved(x, target) for x in (self.touched, self.generated))
         context = None if self.context is None else self.context.to(target)
-        return replace(self, catalogue_size=self.catalogue_size, touched=touched, context=context, **moved)
+        nothing = self.catalogue_size
+        return replace(self, catalogue_size=nothing, touched=touched, generated=generated, context=context, **moved)
 
 
 class SessionSource(Protocol):
@@ -107,7 +109,9 @@ class Sessions:
     touched: Tensor | None = None
     """(N,) int: rank in the slate, from 0, of the item touched last before the step: the last clicked one, or what
     the log says in ``last_touched``. A rank, so that items unknown to the catalogue count. NOTHING where none was
-    touched or it is not shown; None where the sessions come from no log. For baselines: no model learns from it."""
+    touched or it is not shown; None where the sessions come from no log. For baselines and the terms of U."""
+    generated: Tensor | None = None
+    """(S,) bool: sessions that an agent and a user model made; None where all are logged."""
     context: SparseRows | None = None
     """(N,) rows: the context of each step, known before its slate is shown, by a `Code` of the log's context columns;
     None where models read none. Steps of generated sessions have the log's average, see `Code.average`."""
@@ -146,6 +150,7 @@ class Sessions:
             real=real,
             catalogue_size=nothing,
             touched=None if self.touched is None else torch.where(real, self.touched[step].long(), NOTHING),
+            generated=None if self.generated is None else self.generated[rows],
             context=None if self.context is None else self.context.padded(step),
         )
 
@@ -172,6 +177,7 @@ class Sessions:
             score=self.score[step],
             catalogue_size=self.catalogue_size,
             touched=None if self.touched is None else self.touched[step],
+            generated=None if self.generated is None else self.generated[rows],
             context=None if self.context is None else self.context.select(step),
         )
 
@@ -190,6 +196,7 @@ class Sessions:
             score=batch.score[real],
             catalogue_size=batch.catalogue_size,
             touched=None if batch.touched is None else batch.touched[real],
+            generated=batch.generated,
         )
 
     @classmethod
@@ -217,6 +224,7 @@ class Sessions:
             score=flat("score"),
             catalogue_size=sizes.pop(),
             touched=flat("touched") if all(part.touched is not None for part in parts) else None,
+            generated=_marks(parts),
             context=SparseRows.concat(contexts) if contexts else None,
         )
 
@@ -249,6 +257,13 @@ class Joined:
     def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
         """Batches of rows in which lengths are alike, block by block."""
         return bucketed_blocks(self.steps, batch_size, generator, self.block)
+
+
+def last_clicked(batch: SessionBatch) -> Tensor:
+    """The rank in each slate of the item that was clicked at the step before; NOTHING where it is not shown. (B, T)"""
+    before = torch.nn.functional.pad(batch.click[:, :-1], (1, 0), value=batch.catalogue_size)
+    same = (batch.slate == before[..., None]) & (before < batch.catalogue_size)[..., None]  # (B, T, K)
+    return torch.where(same.any(2), same.int().argmax(2), NOTHING)
 
 
 def bucketed(lengths: Tensor, batch_size: int, generator: torch.Generator, pool: int = 50) -> list[Tensor]:
@@ -289,6 +304,14 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def _marks(parts: Sequence[Sessions]) -> Tensor | None:
+    """Which sessions of ``parts`` are generated; None if none is."""
+    if all(part.generated is None for part in parts):
+        return None
+    none = [torch.zeros(len(part), dtype=torch.bool) if part.generated is None else part.generated for part in parts]
+    return torch.cat(none)
 
 
 def _take(values: Tensor, index: Tensor, default: int) -> Tensor:

@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
-from irecgan.data.features import Code
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
@@ -27,6 +26,13 @@ from irecgan.tables import aligned
 from irecgan.worlds.loading import load_world
 from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.shop import ShopWorld
+
+WITHOUT_RANK = " (no rank)"
+
+_RANK_WARNING = (
+    "\nA policy that reads the shown order copies the ranker of the log, and logged clicks reward that; its row "
+    "without rank says what it knows besides. Neither says what another order would have earned."
+)
 
 RunLike = TrainedPolicy | Path | str
 
@@ -53,6 +59,7 @@ class OfflineEvaluation:
             f"than {self.min_candidates} candidates and are left out\n"
             + aligned([["policy", "P@1", "P@10", "MRR", "NDCG@10"], *rows], left=True)
             + "\n95 % intervals by bootstrap over sessions; logged clicks reward orders like the logged one."
+            + (_RANK_WARNING if any(name.endswith(WITHOUT_RANK) for name in self.runs) else "")
         )
 
 
@@ -92,6 +99,7 @@ def evaluate(
     log: SessionLog | Path | str | None = None,
     world: MDPWorld | ShopWorld | Path | str | None = None,
     baselines: bool = False,
+    without_rank: bool = False,
     sessions: int = 20_000,
     min_candidates: int = 11,
     seed: int = 0,
@@ -104,6 +112,7 @@ def evaluate(
         log: a session log, its file, or a prepared directory (then its test part).
         world: a simulated world or shop, or its file. Exactly one of ``log`` and ``world`` is given.
         baselines: measure naive orders beside them; in a world also its ceilings and policies of reference.
+        without_rank: on a log, also measure policies that read the shown order as if they made the order.
         sessions: to play in a world, by each policy.
         min_candidates: on a log, steps with fewer items are left out; the official rule is more than 10.
         seed: of bootstrap, random orders and played sessions.
@@ -120,7 +129,16 @@ def evaluate(
             raise UserError(f"{option}: found {value}, expected at least 1")
     policies = _named([runs] if isinstance(runs, TrainedPolicy | Path | str) else runs, device)
     if log is not None:
-        return _offline(policies, _log(log), baselines, min_candidates, Streams(seed))
+        return _offline(
+            policies,
+            _log(log),
+            Streams(seed),
+            baselines=baselines,
+            without_rank=without_rank,
+            min_candidates=min_candidates,
+        )
+    if without_rank:
+        raise UserError("--without-rank: expected with --log; in a world no shown order is read")
     given = world if isinstance(world, MDPWorld | ShopWorld) else load_world(Path(str(world)))
     name = "world" if given is world else str(world)
     if isinstance(given, ShopWorld):
@@ -147,11 +165,15 @@ def _log(log: SessionLog | Path | str) -> SessionLog:
 
 
 def _offline(
-    policies: dict[str, TrainedPolicy], log: SessionLog, baselines: bool, min_candidates: int, streams: Streams
+    policies: dict[str, TrainedPolicy],
+    log: SessionLog,
+    streams: Streams,
+    *,
+    baselines: bool,
+    without_rank: bool,
+    min_candidates: int,
 ) -> OfflineEvaluation:
-    groups: list[tuple[Catalogue, Code | None, dict[str, Scorer]]] = [
-        (p.catalogue, p.context, {n: p.score_slates}) for n, p in policies.items()
-    ]
+    groups = [(p.catalogue, p.context, _scorers(name, p, without_rank)) for name, p in policies.items()]
     if baselines:
         first = next(iter(policies.values()))
         groups.append((first.catalogue, None, _baselines(first).scorers(streams.torch("random"))))
@@ -167,6 +189,14 @@ def _offline(
                 name=log.name,
             )
     return OfflineEvaluation(results, log.name, min_candidates)
+
+
+def _scorers(name: str, policy: TrainedPolicy, without_rank: bool) -> dict[str, Scorer]:
+    """A policy and, where that is asked for and differs, the same without what it reads of the shown order."""
+    scorers: dict[str, Scorer] = {name: policy.score_slates}
+    if without_rank and policy.reads_order:
+        scorers[f"{name}{WITHOUT_RANK}"] = partial(policy.score_slates, ranked=False)
+    return scorers
 
 
 def _baselines(run: TrainedPolicy) -> Baselines:

@@ -25,6 +25,21 @@ METRICS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True)
+class SessionTotals:
+    """Sums of measures over the steps of each of S sessions, in which at least one step was measured."""
+
+    session: Tensor  # (S,) int64, rows of the sessions in their log, rising
+    steps: Tensor  # (S,) float64, that were measured
+    sums: dict[str, Tensor]  # by measure, (S,) float64 each
+
+    def intervals(self, generator: np.random.Generator) -> dict[str, Interval]:
+        """Means over steps, with intervals by resampling sessions; the same resamples for all measures."""
+        wide = torch.stack(list(self.sums.values()), dim=1)  # (S, F)
+        found = bootstrap_ratios(wide.numpy(), self.steps.numpy(), generator)
+        return dict(zip(self.sums, found, strict=True))
+
+
+@dataclass(frozen=True)
 class RerankResult:
     """How well the clicked items rank."""
 
@@ -32,6 +47,7 @@ class RerankResult:
     steps: int  # used: clicked, and with enough candidates
     sessions: int  # with such a step
     too_short: int  # clicked steps that were skipped for having too few candidates
+    totals: SessionTotals  # what the metrics are means of
 
     def to_json(self) -> dict[str, Any]:
         """The metrics, ``steps``, ``sessions`` and ``skipped``."""
@@ -67,13 +83,13 @@ def rerank(
 
 
 def _summary(rank: Tensor, owner: Tensor, too_short: int, generator: np.random.Generator) -> RerankResult:
-    _, session = owner.unique(return_inverse=True)
-    values = torch.stack([metric(rank) for metric in METRICS.values()], dim=1)  # (M, F)
-    sessions = int(session.max()) + 1
-    totals = torch.zeros(sessions, len(METRICS), dtype=torch.float64).index_add(0, session, values)
-    counts = torch.bincount(session).double()
-    intervals = bootstrap_ratios(totals.numpy(), counts.numpy(), generator)
-    return RerankResult(dict(zip(METRICS, intervals, strict=True)), len(rank), sessions, too_short)
+    rows, place = owner.unique(return_inverse=True)
+    sums = {
+        name: torch.zeros(len(rows), dtype=torch.float64).index_add(0, place, metric(rank))
+        for name, metric in METRICS.items()
+    }
+    totals = SessionTotals(rows, torch.bincount(place).double(), sums)
+    return RerankResult(totals.intervals(generator), len(rank), len(rows), too_short, totals)
 
 
 def logged_order(batch: SessionBatch) -> Tensor:

@@ -3,6 +3,9 @@
 from typing import Any
 
 from irecgan.errors import UserError
+from irecgan.experiments.beyond import cell as beyond_cell
+from irecgan.experiments.beyond import conclude as beyond_conclude
+from irecgan.experiments.beyond import settings as beyond
 from irecgan.experiments.bias import cell as bias_cell
 from irecgan.experiments.bias import conclude as bias_conclude
 from irecgan.experiments.bias import settings as bias
@@ -49,6 +52,15 @@ _TABLE: tuple[Experiment[Any, Any], ...] = (
         bias.cells,
         bias_cell.work,
         bias_conclude.conclude,
+    ),
+    Experiment(
+        "beyond",
+        "what wins beyond the paper: in worlds whose ceilings are known, and on lists",
+        beyond.PRESETS,
+        beyond.cells,
+        beyond_cell.work,
+        beyond_conclude.conclude,
+        beyond.GROWS,
     ),
 )
 

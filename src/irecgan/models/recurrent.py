@@ -11,8 +11,10 @@ from irecgan.data.sparse import PaddedRows
 from irecgan.models import lstm
 from irecgan.models.content import FeatureEmbedding, Inputs, ItemContent
 from irecgan.models.outputs import Output, TiedOutput
+from irecgan.models.terms import TermName, Terms
 
 Cell = Literal["lstm", "gru"]
+Taste = Literal["recurrent", "absent"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Size:
     layers: int = 2  # L
     cell: Cell = "lstm"
     output: Output = "untied"  # of the agent
+    terms: tuple[TermName, ...] = ()  # of U's click scores
+    taste: Taste = "recurrent"  # what U's click scores are besides: dot products with s_t, or nothing
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
 
     Embeddings, also of features, are N(0, 0.1); all else is uniform in +-1/sqrt(width of its input), as torch's own
     defaults are; biases of recurrent and linear layers likewise,
-    while those of items in tied outputs are 0.
+    while those of items in tied outputs are 0, and the weights of terms.
     """
     for part in module.modules():
         if isinstance(part, nn.Embedding):
@@ -178,6 +182,8 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             _uniform(part.parameters(), part.in_features, generator)
         elif isinstance(part, TiedOutput):
             nn.init.zeros_(part.bias)
+        elif isinstance(part, Terms):
+            part.forget()
         elif isinstance(part, FeatureEmbedding):
             nn.init.normal_(part.weight, std=0.1, generator=generator)
 

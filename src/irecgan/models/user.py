@@ -8,10 +8,13 @@ from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch
 from irecgan.data.sparse import PaddedRows
+from irecgan.models.batch_view import BatchView
 from irecgan.models.content import Inputs
+from irecgan.models.memory import Memory, StepView, UserState
 from irecgan.models.outputs import ContentScores, ItemScores, take_rows
-from irecgan.models.recurrent import ClickEncoder, RecurrentState, Size
+from irecgan.models.recurrent import ClickEncoder, Size
 from irecgan.models.rewards import RewardLaw
+from irecgan.models.terms import Terms
 from irecgan.rows import State
 
 Stop = Literal["history", "slate"]
@@ -60,6 +63,20 @@ class UserPrediction:
     reward: Tensor  # (M,) score of Eq. (2) for the clicked item, before f_r
 
 
+@dataclass(frozen=True)
+class Learning:
+    """What differs while U learns."""
+
+    dropout: float  # share of the numbers of s_t that click scores do not see, anew at every call
+    generator: torch.Generator  # on the CPU; one number is drawn a call, whatever falls to this process of a batch
+
+    def dropped(self, states: Tensor) -> Tensor:
+        """``states`` (M, H) without a share of their numbers, the others larger instead."""
+        seed = int(torch.randint(1 << 62, (), generator=self.generator))
+        kept = torch.rand(states.shape, generator=torch.Generator().manual_seed(seed)) >= self.dropout
+        return states * kept.to(states) / (1 - self.dropout)
+
+
 class RecurrentUserModel(nn.Module):
     """U of the paper: Eq. (1) for clicks, Eq. (2) for rewards, and the end of a session.
 
@@ -81,15 +98,24 @@ class RecurrentUserModel(nn.Module):
         self.click = nn.Linear(size.units, size.embedding)
         self.reward = nn.Linear(size.units, size.embedding)
         self.stop = nn.Linear(size.units, 1)
+        self.terms = Terms(size.terms) if size.terms else None
+        self.taste = size.taste
         self.stop_kind = stop
         self.reward_law = reward_law or RewardLaw()
         self.catalogue_size = size.items
 
-    def forward(self, batch: SessionBatch) -> UserPrediction:
-        """Scores at the M real steps of ``batch``."""
+    def forward(self, batch: SessionBatch, learning: Learning | None = None, *, ranked: bool = True) -> UserPrediction:
+        """Scores at the M real steps of ``batch``.
+
+        Args:
+            batch: logged sessions, or generated ones, whose slates are in no ranker's order.
+            learning: while U learns from the log that its statistics count, whose sessions are then left out of them.
+            ranked: whether terms read the order of logged slates.
+
+        """
         states = self.encoder(batch.click, batch.context, batch.steps)[batch.real]  # (M, H)
         clicked = self._embedded(batch.click[batch.real])  # (M, E)
-        scores = _dot(self.click(states), self._embedded(batch.slate[batch.real]))
+        scores = self._slate_scores(batch, states, learning, ranked=ranked)
         stop = self.stop(states).squeeze(-1)
         return UserPrediction(
             scores=scores,
@@ -97,14 +123,15 @@ class RecurrentUserModel(nn.Module):
             reward=(self.reward(states) * clicked).sum(-1),
         )
 
-    def start(self, sessions: int, context: PaddedRows | None = None) -> RecurrentState:
+    def start(self, sessions: int, context: PaddedRows | None = None) -> UserState:
         """The state s_0 of ``sessions`` sessions, whose first step has ``context`` (B, W)."""
-        return self.encoder.start(sessions, context)
+        memory = None if self.terms is None else Memory.start(sessions, self.catalogue_size, self.terms.weight.device)
+        return UserState(self.encoder.start(sessions, context), memory)
 
-    def outcome(self, state: RecurrentState, slate: Tensor) -> Outcome:
-        """What may happen to ``slate`` (B, K)."""
+    def outcome(self, state: UserState, slate: Tensor, *, ranked: bool = False) -> Outcome:
+        """What may happen to ``slate`` (B, K). ``ranked``: it is in the log's ranker's order, and terms read that."""
         embedded = self.encoder.embedded(slate)  # (B, K, E)
-        scores = _dot(self.click(state.top), embedded)
+        scores = self._with_terms(self._dot(state.top, embedded), state, slate, ranked=ranked)
         log_p = outcome_log_probabilities(
             scores, self.stop(state.top).squeeze(-1), torch.ones_like(slate, dtype=torch.bool), self.stop_kind
         )
@@ -117,32 +144,80 @@ class RecurrentUserModel(nn.Module):
 
     def advance(
         self,
-        state: RecurrentState,
-        slate: Tensor,  # noqa: ARG002
+        state: UserState,
+        slate: Tensor,
         click: Tensor,
         context: PaddedRows | None = None,
-    ) -> RecurrentState:
-        """The state after ``click`` (B,): items not clicked leave no trace (assumption 2 of the paper).
+        *,
+        reward: Tensor | None = None,
+    ) -> UserState:
+        """The state after ``click`` (B,) in ``slate`` (B, K), with ``reward`` (B,) where that is known.
 
-        The step that follows has ``context`` (B, W).
+        The step that follows has ``context`` (B, W). Items not clicked leave no trace in s_t (assumption 2 of the
+        paper); terms remember that they were shown.
         """
-        return self.encoder.advance(state, click, context)
+        memory = None if state.memory is None else state.memory.after(slate, click, reward)
+        return UserState(self.encoder.advance(state.recurrent, click, context), memory)
 
-    def scores(self, state: RecurrentState) -> Tensor:
+    def scores(self, state: UserState) -> Tensor:
         """Click scores V^c of all items, by which U ranks the catalogue. (B, n)"""
-        return self._item_scores(state.top).all()
+        scores = self._item_scores(state.top).all()
+        if self.terms is None:
+            return scores
+        items = torch.arange(self.catalogue_size, device=scores.device).expand(len(state), -1)
+        return self._with_terms(scores, state, items, ranked=False)
 
-    def scores_of(self, state: RecurrentState, items: Tensor) -> Tensor:
-        """Click scores V^c of ``items`` (B, C) alone; meaningless for the index n. (B, C)"""
-        return self._item_scores(state.top).at(items)
+    def scores_of(self, state: UserState, items: Tensor, *, ranked: bool = False) -> Tensor:
+        """Click scores V^c of ``items`` (B, C) alone; without terms meaningless for the index n. (B, C)
 
-    def score_slates(self, batch: SessionBatch) -> Tensor:
-        """Click scores of the items shown at the M real steps. (M, K); 0 where nothing is shown"""
+        ``ranked``: they are in the order of the log's ranker, and terms read that.
+        """
+        scores = self._item_scores(state.top).at(items)
+        if self.terms is None:
+            return scores
+        scores = torch.where(items < self.catalogue_size, scores, 0.0)
+        return self._with_terms(scores, state, items, ranked=ranked)
+
+    def score_slates(self, batch: SessionBatch, *, ranked: bool = True) -> Tensor:
+        """Click scores of the items shown at the M real steps. (M, K); no item has a meaning where nothing is shown
+
+        ``ranked``: whether terms read the order of logged slates.
+        """
         states = self.encoder(batch.click, batch.context, batch.steps)[batch.real]  # (M, H)
-        return _dot(self.click(states), self._embedded(batch.slate[batch.real]))
+        return self._slate_scores(batch, states, None, ranked=ranked)
+
+    def view(self, batch: SessionBatch, *, ranked: bool, own: bool) -> BatchView:
+        """What terms read at the M real steps of ``batch``, see `BatchView`. Only of a model with terms."""
+        assert self.terms is not None
+        return BatchView(batch, self.terms.statistics, ranked=ranked, own=own)
+
+    def _slate_scores(self, batch: SessionBatch, states: Tensor, learning: Learning | None, *, ranked: bool) -> Tensor:
+        """V^c at ``states`` (M, H) of the items shown. (M, K)"""
+        if learning is not None and learning.dropout:
+            states = learning.dropped(states)
+        scores = self._dot(states, self._embedded(batch.slate[batch.real]))
+        if self.terms is None:
+            return scores
+        added: Tensor = self.terms(self.view(batch, ranked=ranked, own=learning is not None))
+        return scores + added
+
+    def _with_terms(self, scores: Tensor, state: UserState, items: Tensor, *, ranked: bool) -> Tensor:
+        """``scores`` (B, K) of ``items`` (B, K) with what terms add to them."""
+        if self.terms is None or state.memory is None:
+            return scores
+        added: Tensor = self.terms(StepView(state.memory, items, self.terms.statistics, ranked=ranked))
+        return scores + added
+
+    def _dot(self, states: Tensor, embedded: Tensor) -> Tensor:
+        """The recurrent scores of items ``embedded`` (M, K, E) at ``states`` (M, H). (M, K)"""
+        if self.taste == "absent":
+            return embedded.new_zeros(embedded.shape[:2])
+        return _dot(self.click(states), embedded)
 
     def _item_scores(self, states: Tensor) -> ItemScores:
         query, content = self.click(states), self.encoder.content
+        if self.taste == "absent":
+            query = torch.zeros_like(query)
         scores = None if content is None else ContentScores(query, content, self.catalogue_size)
         return ItemScores(query, self.encoder.embedding.weight, None, self.catalogue_size, content=scores)
 

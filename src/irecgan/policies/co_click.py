@@ -43,17 +43,21 @@ class Neighbours:
         entry = ranges(self.start[items], counts)
         return torch.arange(len(items)).repeat_interleave(counts), self.item[entry], self.weight[entry]
 
+    def to(self, device: torch.device) -> "Neighbours":
+        """The same on another device."""
+        return Neighbours(self.start.to(device), self.item.to(device), self.weight.to(device))
+
     def between(self, items: Tensor, others: Tensor) -> Tensor:
         """How ``others`` are related to ``items``: 0 if they are no neighbours. Any shapes that fit together."""
         if not len(self.item):
-            return torch.zeros(torch.broadcast_shapes(items.shape, others.shape))
+            return torch.zeros(torch.broadcast_shapes(items.shape, others.shape), device=items.device)
         wanted = items * (self.catalogue_size + 1) + others
         entry = torch.searchsorted(self._keys, wanted).clamp(max=len(self._keys) - 1)
         return torch.where(self._keys[entry] == wanted, self.weight[entry], 0.0)
 
     @cached_property
     def _keys(self) -> Tensor:
-        row = torch.arange(len(self.start) - 1).repeat_interleave(self.start.diff())
+        row = torch.arange(len(self.start) - 1, device=self.start.device).repeat_interleave(self.start.diff())
         return row * (self.catalogue_size + 1) + self.item  # (E,) rising
 
 

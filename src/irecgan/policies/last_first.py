@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import NOTHING, SessionBatch
+from irecgan.data.batch import SessionBatch, last_clicked
 from irecgan.policies.popularity import Popularity, Remembered
 
 
@@ -42,12 +42,5 @@ class LastFirst:
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Scores of the items shown at the M real steps, falling in shown order but for the first. (M, K)"""
         rank = torch.arange(batch.slate.shape[2])
-        touched = _last_clicked(batch) if batch.touched is None else batch.touched
+        touched = last_clicked(batch) if batch.touched is None else batch.touched
         return torch.where(rank == touched[batch.real][:, None], 1.0, -rank.float())
-
-
-def _last_clicked(batch: SessionBatch) -> Tensor:
-    """The rank in each slate of the item that was clicked at the step before; NOTHING where it is not shown. (B, T)"""
-    before = torch.nn.functional.pad(batch.click[:, :-1], (1, 0), value=batch.catalogue_size)
-    same = (batch.slate == before[..., None]) & (before < batch.catalogue_size)[..., None]  # (B, T, K)
-    return torch.where(same.any(2), same.int().argmax(2), NOTHING)

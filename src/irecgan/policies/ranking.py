@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from irecgan.data.sparse import PaddedRows
-from irecgan.models.recurrent import RecurrentState
+from irecgan.models.memory import UserState
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.drawing import drawn_slate, noisy, noisy_slate
 from irecgan.policies.interface import Ranker
@@ -64,29 +64,35 @@ def slate_log_probability(scores: Tensor, slate: Tensor) -> Tensor:
 
 
 class UserRanker:
-    """Ranks the catalogue by the click scores of a user model: the LSTM and LSTMD rows of the paper."""
+    """Ranks the catalogue by the click scores of a user model: the LSTM and LSTMD rows of the paper.
 
-    def __init__(self, user: RecurrentUserModel) -> None:
+    The order is made here: terms of the user model that read a logged order are off, unless candidates are
+    ``ranked``: in the order of the ranker that made the log. A ranker hears of clicks alone, so items were shown
+    before if they were clicked.
+    """
+
+    def __init__(self, user: RecurrentUserModel, *, ranked: bool = False) -> None:
         self.user = user
+        self.ranked = ranked
 
     @property
     def catalogue_size(self) -> int:
         """The number of items n."""
         return self.user.catalogue_size
 
-    def start(self, sessions: int, context: PaddedRows | None = None) -> RecurrentState:
+    def start(self, sessions: int, context: PaddedRows | None = None) -> UserState:
         """The state before the first slate, which has ``context`` (B, W)."""
         return self.user.start(sessions, context)
 
-    def scores(self, state: RecurrentState) -> Tensor:
+    def scores(self, state: UserState) -> Tensor:
         """Click scores V^c of Eq. (1) for all items. (B, n)"""
         return self.user.scores(state)
 
-    def scores_of(self, state: RecurrentState, items: Tensor) -> Tensor:
+    def scores_of(self, state: UserState, items: Tensor) -> Tensor:
         """Click scores V^c of ``items`` (B, C) alone. (B, C)"""
-        return self.user.scores_of(state, items)
+        return self.user.scores_of(state, items, ranked=self.ranked)
 
-    def advance(self, state: RecurrentState, click: Tensor, context: PaddedRows | None = None) -> RecurrentState:
+    def advance(self, state: UserState, click: Tensor, context: PaddedRows | None = None) -> UserState:
         """The state after ``click`` (B,); the slate that follows has ``context`` (B, W)."""
         return self.user.advance(state, click[:, None], click, context)
 

@@ -10,17 +10,27 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.columns import ITEM
 from irecgan.data.ragged import offsets
 from irecgan.data.reading import read_frame, write_frame
+from irecgan.data.statistics import ItemCounts
 from irecgan.errors import UserError
 from irecgan.policies.co_click import Neighbours
 
 ITEMS = "items.parquet"
 _POPULARITY = ("popularity_first", "popularity_later")
+_COUNTS = {"shown": "shown", "clicks": "clicks", "sessions": "clicked_sessions"}
 _NEIGHBOURS, _COSINES = "co_clicked", "cosine"
 
 
-def write_items(directory: Path, catalogue: Catalogue, popularity: Tensor, co_clicks: Neighbours | None) -> None:
-    """Write one row an item: id, popularity (2, n) and, as two lists, the items clicked with it and their cosines."""
+def write_items(
+    directory: Path,
+    catalogue: Catalogue,
+    popularity: Tensor,
+    co_clicks: Neighbours | None,
+    counts: ItemCounts | None = None,
+) -> None:
+    """Write one row an item: id, popularity (2, n), ``counts`` and, as lists, items clicked with it and cosines."""
     columns = dict(zip(_POPULARITY, map(pl.Series, popularity.numpy()), strict=True))
+    if counts is not None:
+        columns |= {name: pl.Series(getattr(counts, field).numpy()) for field, name in _COUNTS.items()}
     frame = pl.DataFrame({ITEM: catalogue.items, **columns})
     if co_clicks is not None:
         row, item, weight = co_clicks.rows(torch.arange(len(catalogue)))
@@ -29,6 +39,14 @@ def write_items(directory: Path, catalogue: Catalogue, popularity: Tensor, co_cl
         rows = frame.with_columns(row=pl.int_range(pl.len()))
         frame = rows.join(lists, on="row", how="left", maintain_order="left").drop("row")
     write_frame(frame, directory / ITEMS)
+
+
+def read_counts(directory: Path) -> ItemCounts | None:
+    """The counts of `write_items`; None in runs written without them."""
+    frame = read_frame(directory / ITEMS)
+    if set(_COUNTS.values()) - set(frame.columns):
+        return None
+    return ItemCounts(*(torch.from_numpy(frame[column].to_numpy(writable=True)) for column in _COUNTS.values()))
 
 
 def read_items(directory: Path) -> tuple[Catalogue, Tensor, Neighbours | None]:

@@ -12,15 +12,17 @@ from torch import Tensor
 
 import irecgan
 from irecgan.data.catalogue import Catalogue
+from irecgan.data.statistics import ItemCounts
 from irecgan.errors import UserError
 from irecgan.models.content import Inputs
 from irecgan.models.networks import NETWORKS, Deployed, ModelName, Network, blank_network
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
-from irecgan.models.user import Stop
+from irecgan.models.user import RecurrentUserModel, Stop
+from irecgan.models.views import Statistics
 from irecgan.policies.co_click import Neighbours
 from irecgan.runs.columns import read_columns, write_columns
-from irecgan.runs.items import ITEMS, read_items, write_items
+from irecgan.runs.items import ITEMS, read_counts, read_items, write_items
 from irecgan.runs.manifest import FORMAT, Decision, Manifest, Origin
 from irecgan.tensors import write_tensors
 
@@ -36,6 +38,7 @@ class Run:
     slate_size: int
     final_slates: bool  # whether every session of its log shows the slate at which its user left
     co_clicks: Neighbours | None = None  # items clicked in the same sessions; None in runs written without them
+    counts: ItemCounts | None = None  # of items in its log; None in runs written without them
     inputs: Inputs = field(default_factory=Inputs)  # the columns that the networks read
     table: pl.DataFrame | None = None  # the columns of the items as they were told; None where none are read
 
@@ -51,7 +54,7 @@ def save_run(
     decision: Decision | None = None,
 ) -> None:
     """Write ``run`` into ``directory``, ``run.json`` last."""
-    write_items(directory, run.catalogue, run.popularity, run.co_clicks)
+    write_items(directory, run.catalogue, run.popularity, run.co_clicks, run.counts)
     names = [ITEMS, *write_columns(directory, run.inputs, run.table)]
     for name, network in run.networks.items():
         names.append(f"{name}.safetensors")
@@ -91,6 +94,8 @@ def load_run(directory: Path) -> Run:
     for name in NETWORKS:
         if f"{name}.safetensors" in manifest.files:
             networks[name] = _load_network(directory / f"{name}.safetensors", name, manifest, inputs)
+    counts = read_counts(directory)
+    _attach(networks, counts, co_clicks, directory)
     return Run(
         deploys=manifest.deploys,
         networks=networks,
@@ -99,9 +104,24 @@ def load_run(directory: Path) -> Run:
         slate_size=manifest.slate_size,
         final_slates=manifest.final_slates,
         co_clicks=co_clicks,
+        counts=counts,
         inputs=inputs,
         table=table,
     )
+
+
+def _attach(
+    networks: Mapping[ModelName, Network], counts: ItemCounts | None, related: Neighbours | None, directory: Path
+) -> None:
+    """Give a user model with terms what they read of the log."""
+    user = networks.get("user")
+    if not isinstance(user, RecurrentUserModel) or user.terms is None:
+        return
+    if counts is None or related is None:
+        raise UserError(
+            f"{directory / ITEMS}: found no counts of items, which its model reads; expected those of its log"
+        )
+    user.terms.attach(Statistics(counts.with_unknown(), related))
 
 
 def _served(network: Network) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from irecgan.errors import UserError
 from irecgan.models.agent import Agent
 from irecgan.models.latent import LatentUserModel
 from irecgan.models.networks import Network
+from irecgan.models.terms import Terms
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.context import ContextRanker, InContext
 from irecgan.policies.elsewhere import Elsewhere
@@ -66,6 +67,15 @@ class TrainedPolicy:
         self._scorer, self.ranker, self._reader = ranking(_deployed(run, name, self.device))
         self.context = None if self._reader is None else run.inputs.context
 
+    @property
+    def reads_order(self) -> bool:
+        """Whether its scores of a list depend on the order in which the list is shown."""
+        return self._terms is not None and bool({"rank", "list"} & set(self._terms.names))
+
+    @property
+    def _terms(self) -> Terms | None:
+        return self._scorer.terms if isinstance(self._scorer, RecurrentUserModel) else None
+
     @torch.no_grad()
     def recommend(
         self, history: Sequence[ItemId] = (), k: int | None = None, context: Context | None = None
@@ -88,13 +98,19 @@ class TrainedPolicy:
 
     @torch.no_grad()
     def rerank(
-        self, history: Sequence[ItemId], candidates: Sequence[ItemId], context: Context | None = None
+        self,
+        history: Sequence[ItemId],
+        candidates: Sequence[ItemId],
+        context: Context | None = None,
+        *,
+        ranked: bool = True,
     ) -> Recommendation:
         """All ``candidates``, best first, with chances among the candidates.
 
-        Candidates that are not in the catalogue come last, in the order given, with probability 0.
-        Equal scores: in the order given. ``context``: as in `recommend`. Raises UserError for no candidate or one
-        given twice, or where the run reads no such column.
+        Candidates that are not in the catalogue come last, in the order given, with probability 0; a policy with
+        terms scores them by what it knows of the list. ``ranked``: the candidates are in the order of the ranker
+        that made the log, which terms may read. Equal scores: in the order given. ``context``: as in `recommend`.
+        Raises UserError for no candidate or one given twice, or where the run reads no such column.
         """
         ids = list(candidates)
         if not ids:
@@ -103,22 +119,28 @@ class TrainedPolicy:
             twice = next(item for i, item in enumerate(ids) if str(item) in map(str, ids[:i]))
             raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
         index = self.catalogue.index_any(ids)
-        known = index < len(self.catalogue)
-        ranker = self._within(context)
+        scored = (index < len(self.catalogue)) | (self._terms is not None)
+        ranker = self._within(context, ranked=ranked)
         scores = ranker.scores_of(self._state(ranker, history), index[None].to(self.device))[0].cpu()
-        scores = scores.masked_fill(~known, -torch.inf)
-        probability = scores.softmax(0) if bool(known.any()) else torch.zeros(len(ids))
+        scores = scores.masked_fill(~scored, -torch.inf)
+        probability = scores.softmax(0) if bool(scored.any()) else torch.zeros(len(ids))
         order = scores.argsort(descending=True, stable=True)
         return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
 
     @torch.no_grad()
-    def score_slates(self, batch: SessionBatch) -> Tensor:
+    def score_slates(self, batch: SessionBatch, *, ranked: bool = True) -> Tensor:
         """Scores of the items shown at the M real steps of ``batch``, in row-major order. (M, K)
 
-        -inf for items that are not in the catalogue, and where nothing is shown.
+        -inf where nothing is shown and, unless the policy has terms, for items that are not in the catalogue.
+        ``ranked``: terms that read the shown order are on; without, scores are as if the policy made the order.
         """
-        known = batch.slate[batch.real] < len(self.catalogue)
-        return self._scorer.score_slates(batch.to(self.device)).to(known.device).masked_fill(~known, -torch.inf)
+        scored = batch.shown if self._terms is not None else batch.slate < len(self.catalogue)
+        here, scorer = batch.to(self.device), self._scorer
+        if isinstance(scorer, RecurrentUserModel):
+            scores = scorer.score_slates(here, ranked=ranked)
+        else:
+            scores = scorer.score_slates(here)
+        return scores.to(scored.device).masked_fill(~scored[batch.real], -torch.inf)
 
     def in_world(
         self, items: int, *, slate_size: int | None = None, sampled: bool = False, ranker: Ranker[Any] | None = None
@@ -140,18 +162,21 @@ class TrainedPolicy:
         here = chosen if ranker is not None or self.device.type == "cpu" else Elsewhere(chosen, self.device)
         return Translated.from_catalogue(acting(here, size, sampled=sampled), self.catalogue, items)
 
-    def _within(self, context: Context | None) -> Ranker[Any]:
-        """The ranker where every step has ``context``."""
+    def _within(self, context: Context | None, *, ranked: bool = False) -> Ranker[Any]:
+        """The ranker where every step has ``context``; ``ranked``: and candidates are in the log's ranker's order."""
+        ranker, reader = self.ranker, self._reader
+        if ranked and isinstance(ranker, UserRanker):
+            ranker = reader = UserRanker(ranker.user, ranked=True)
         if not context:
-            return self.ranker
-        if self.context is None or self._reader is None:
+            return ranker
+        if self.context is None or reader is None:
             raise UserError(f"context: found {next(iter(context))!r}; {self.name} was trained without context columns")
         values = {
             key: value if isinstance(value, str) else " ".join(map(str, _listed(value)))
             for key, value in context.items()
         }
         rows = self.context.encode_values(values, "context")
-        return InContext(self._reader, rows.padded(torch.tensor([0])).to(self.device))
+        return InContext(reader, rows.padded(torch.tensor([0])).to(self.device))
 
     def _state(self, ranker: Ranker[Any], history: Sequence[ItemId]) -> Rows:
         """The state of ``ranker`` after ``history``."""

@@ -1,14 +1,15 @@
 """The settings of a training. The defaults are the paper's (7.1), or the official code's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from irecgan.data.fitting import parse_wanted
 from irecgan.errors import UserError
 from irecgan.models.outputs import Output
-from irecgan.models.recurrent import Cell, Size
+from irecgan.models.recurrent import Cell, Size, Taste
+from irecgan.models.terms import TERMS, TermName
 from irecgan.models.user import Stop
 
 Positive = Annotated[int, Field(ge=1)]
@@ -16,6 +17,17 @@ Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+
+def _listed(given: Any) -> Any:
+    """Names of terms as they are written in a setting."""
+    if given is None:
+        return ()
+    if not isinstance(given, str):
+        return given
+    return TERMS if given == "all" else [name.strip() for name in given.split(",") if name.strip()]
+
+
+Terms = Annotated[tuple[TermName, ...], BeforeValidator(_listed)]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -40,6 +52,8 @@ class TrainingConfig(BaseModel):
     cell: Cell = "lstm"
     stop: Stop = "history"
     output: Output = "untied"  # of the agent: a row of weights for each item, or its embedding, projected
+    terms: Terms = ()  # of U's click scores: names with a comma between them, or all
+    taste: Taste = "recurrent"  # what U's click scores are besides; absent leaves the terms alone
 
     softmax: Literal["full", "sampled"] = "full"  # that the agent learns by; held-out losses are always of the full one
     negatives: Positive = 1000  # items drawn for each batch, with softmax=sampled
@@ -65,6 +79,8 @@ class TrainingConfig(BaseModel):
     agent_learning_rate: Rate = 1e-4
     user_learning_rate: Rate = 5e-4
     discriminator_learning_rate: Rate = 1e-4
+    terms_learning_rate: Rate = 0.03
+    user_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the state that U's click scores read, while U learns
     batch_size: Positive = 32
     agent_clip: Rate | None = 5.0  # largest norm of a gradient
     user_clip: Rate | None = None  # clipped, batches of long sessions would count for less: U would stop too soon
@@ -106,6 +122,13 @@ class TrainingConfig(BaseModel):
             raise ValueError("expected softmax=sampled with it: a full softmax reads every row")
         return value
 
+    @field_validator("taste")
+    @classmethod
+    def _needs_terms(cls, value: str, info: ValidationInfo) -> str:
+        if value == "absent" and not info.data.get("terms"):
+            raise ValueError("expected terms with it: click scores would all be 0")
+        return value
+
     @field_validator("slate_likelihood")
     @classmethod
     def _needs_all_scores(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -122,7 +145,17 @@ class TrainingConfig(BaseModel):
 
     def size(self, items: int) -> Size:
         """The dimensions of networks over a catalogue of ``items``."""
-        return Size(items, self.embedding, self.units, self.layers, self.cell, self.output)
+        return Size(
+            items, self.embedding, self.units, self.layers, self.cell, self.output, terms=self.terms, taste=self.taste
+        )
+
+    def over(self, defaults: Mapping[str, Any]) -> "TrainingConfig":
+        """These settings where they were given, and else ``defaults``.
+
+        >>> TrainingConfig.parse(["units=64"]).over({"units": 8, "layers": 1}).size(5)
+        Size(items=5, embedding=50, units=64, layers=1, cell='lstm', output='untied', terms=(), taste='recurrent')
+        """
+        return self.checked({**defaults, **self.model_dump(exclude_unset=True)})
 
     @classmethod
     def parse(cls, settings: Sequence[str], preset: str = "paper") -> "TrainingConfig":

@@ -72,13 +72,17 @@ class TrainingData:
         first = self.train.select(torch.arange(min(sessions, len(self.train))))
         return Sessions.concat([self.validation, first])
 
-    def fingerprint(self) -> str:
-        """A digest of every number that is learned from, to tell whether two trainings see the same log."""
+    def fingerprint(self, *, touched: bool = False) -> str:
+        """A digest of every number that is learned from, to tell whether two trainings see the same log.
+
+        ``touched``: the items touched last are learned from too.
+        """
         digest = hashlib.sha256()
         for sessions in (self.train, self.validation):
             for each in fields(sessions):
-                if each.type is Tensor:  # what is optional is for baselines, or is context
-                    _update(digest, getattr(sessions, each.name))
+                values = getattr(sessions, each.name)
+                if each.type is Tensor or (touched and each.name == "touched" and values is not None):
+                    _update(digest, values)
             if sessions.context is not None:
                 _update_rows(digest, sessions.context)
         if self.inputs.items is not None:

@@ -1,14 +1,14 @@
 """The models of a training with their learners, and the sessions they generate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, bucketed
+from irecgan.data.batch import SessionBatch, Sessions, bucketed, last_clicked
 from irecgan.data.ragged import offsets
 from irecgan.models.agent import Agent, Head
 from irecgan.models.content import hide_ids
@@ -17,7 +17,7 @@ from irecgan.models.latent import LatentUserModel
 from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network
 from irecgan.models.outputs import learn_by_rows
 from irecgan.models.recurrent import initialise
-from irecgan.models.user import RecurrentUserModel
+from irecgan.models.user import Learning, RecurrentUserModel
 from irecgan.objectives.adversarial import discriminator_loss
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.rollout import Stage, rollout, scored_rollout
@@ -25,6 +25,7 @@ from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.distributed import ALONE, Processes
+from irecgan.training.information import log_statistics
 from irecgan.training.journal import Journal
 from irecgan.training.learner import Fitted, Learner, Loss
 from irecgan.training.likelihood import Likelihood, Sampled, exact
@@ -66,9 +67,12 @@ class Lab:
         return {**self.learners, **self.fitted}
 
     def loss(self, name: ModelName, generator: torch.Generator) -> Loss:
-        """What U or A learns by; ``generator`` is for negatives and for ids that are dropped."""
+        """What U or A learns by; ``generator`` is for negatives, ids that are dropped and U's dropout."""
         loss = self.losses[name]
-        if name != "user" and self.proposal is not None:
+        if name == "user":
+            learning = Learning(self.config.user_dropout, generator)
+            loss = partial(user_loss, self.user, config=self.config, learning=learning)
+        elif self.proposal is not None:
             loss = partial(self.agent_loss, self.agent, config=self.config, likelihood=self.likelihood(generator))
         if self.data.inputs.items is not None and self.config.id_dropout:
             return _DroppedIds(loss, self.model(name), self.data.items, self.config.id_dropout, generator)
@@ -100,15 +104,20 @@ class Lab:
         """
         stage = self.stage(judged=scored)
         if scored:
-            return scored_rollout(stage, sessions, completions=self.config.completions, generator=generator)
-        return rollout(
-            stage.policy,
-            stage.world,
-            sessions,
-            max_length=stage.max_length,
-            generator=generator,
-            final_slates=stage.final_slates,
-        )
+            batch = scored_rollout(stage, sessions, completions=self.config.completions, generator=generator)
+        else:
+            batch = rollout(
+                stage.policy,
+                stage.world,
+                sessions,
+                max_length=stage.max_length,
+                generator=generator,
+                final_slates=stage.final_slates,
+            )
+        if self.user.terms is None:
+            return batch
+        made = torch.ones(sessions, dtype=torch.bool, device=batch.slate.device)
+        return replace(batch, touched=last_clicked(batch), generated=made)
 
     def own_stream(self, *name: str | int) -> torch.Generator:
         """The stream called ``name`` of this process alone, on the device of the models."""
@@ -137,6 +146,8 @@ class Lab:
             propensity=gather(mine.propensity),
             score=gather(mine.score),
             catalogue_size=mine.catalogue_size,
+            touched=None if mine.touched is None else gather(mine.touched),
+            generated=None if mine.generated is None else gather(mine.generated.byte()).bool(),
         )
         return every.select(torch.arange(sessions))
 
@@ -147,9 +158,11 @@ class Lab:
         rows = torch.randperm(len(self.data.train), generator=generator)[: len(generated)]
         logged = self.data.train.select(rows)
         found, total = torch.zeros(2, dtype=torch.float64, device=processes.device), 0  # losses, right verdicts
-        pairs = zip(bucketed(logged.steps, size, generator), bucketed(generated.steps, size, generator), strict=False)
+        lengths = logged.steps, generated.steps
+        pairs = zip(*(bucketed(each, size, generator) for each in lengths), strict=False)
         for real, made in pairs:
-            (mine, of_logged), (yours, of_generated) = processes.share(real), processes.share(made)
+            mine, of_logged = processes.share(real, lengths[0][real])
+            yours, of_generated = processes.share(made, lengths[1][made])
             batches = logged.batch(mine).to(processes.device), generated.batch(yours).to(processes.device)
             lesson = _Lesson(self.discriminator, batches, (of_logged, of_generated))
             value = learner.step(lesson) * len(real)
@@ -196,6 +209,8 @@ def make_lab(
     models = {name: model.to(processes.device) if name in teaches else model for name, model in drawn.items()}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
     learners = {name: _learner(name, models[name], config, processes) for name in teaches if name not in FITTED}
+    if user.terms is not None and "user" in teaches:
+        user.terms.attach(log_statistics(data.train))
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
         "agent": partial(agent_loss, agent, config=config),
@@ -266,7 +281,9 @@ def _learner(name: ModelName, model: Network, config: TrainingConfig, processes:
         "discriminator": config.discriminator_learning_rate,
     }[name]
     clip = {"user": config.user_clip, "agent": config.agent_clip, "discriminator": config.discriminator_clip}[name]
-    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else (), processes)
+    terms = model.terms if isinstance(model, RecurrentUserModel) else None
+    apart = None if terms is None else (list(terms.parameters()), config.terms_learning_rate)
+    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else (), processes, apart=apart)
 
 
 def _proposal(data: TrainingData, config: TrainingConfig) -> Proposal:

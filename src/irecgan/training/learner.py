@@ -17,8 +17,9 @@ Loss = Callable[[SessionBatch], Tensor]
 class Learner:
     """One model that learns: Adam with the norm of its gradient clipped, if ``clip`` is given.
 
-    ``tables``: parameters with sparse gradients, see `irecgan.models.outputs.learn_by_rows`. ``processes`` learn
-    together: each from its share of a batch, and all move by the gradient of the whole.
+    ``tables``: parameters with sparse gradients, see `irecgan.models.outputs.learn_by_rows`. ``apart``: parameters
+    that learn at another rate, and that rate. ``processes`` learn together: each from its share of a batch, and all
+    move by the gradient of the whole.
     """
 
     def __init__(
@@ -28,14 +29,19 @@ class Learner:
         clip: float | None,
         tables: Sequence[nn.Parameter] = (),
         processes: Processes = ALONE,
+        *,
+        apart: tuple[Sequence[nn.Parameter], float] | None = None,
     ) -> None:
         self.model = model
         self.processes = processes
-        self._objective = processes.learning(model)
+        self._gradients = processes.gradients(model)
         self.clip = clip
-        rare = {id(table) for table in tables}
-        dense = [parameter for parameter in model.parameters() if id(parameter) not in rare]
+        special, rate = apart or ((), learning_rate)
+        elsewhere = {id(parameter) for parameter in (*tables, *special)}
+        dense = [parameter for parameter in model.parameters() if id(parameter) not in elsewhere]
         self.optimiser = torch.optim.Adam(dense, lr=learning_rate, fused=True)
+        if special:
+            self.optimiser.add_param_group({"params": list(special), "lr": rate})
         self.by_rows = RowAdam(tables, lr=learning_rate) if tables else None
 
     def step(self, loss: Callable[[], Tensor]) -> Tensor:
@@ -44,8 +50,7 @@ class Learner:
         With several processes it is the sum over all of their losses that goes down, and the value is this one's.
         """
         self.model.zero_grad(set_to_none=True)
-        value: Tensor = self._objective(loss)
-        (self.processes.size * value).backward()  # DDP takes the mean over the processes
+        value = self._gradients(loss)
         if self.by_rows is not None:
             _coalesce(self.model)
         if self.clip is not None:
@@ -67,10 +72,10 @@ class Learner:
 
         ``batch_size`` sessions go to each process.
         """
-        processes = self.processes
+        processes, lengths = self.processes, sessions.steps
 
         def learn(rows: Tensor) -> Tensor:
-            mine, weight = processes.share(rows)
+            mine, weight = processes.share(rows, lengths[rows])
             batch = sessions.batch(mine).to(processes.device)
             return self.step(lambda: weight * loss(batch)) * len(rows)
 
@@ -81,7 +86,7 @@ class Learner:
         """Weights and optimiser state as named tensors, which go on changing as the model learns."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for kind, optimiser in self._optimisers().items():
-            for i, parameter in enumerate(optimiser.param_groups[0]["params"]):
+            for i, parameter in enumerate(_parameters(optimiser)):
                 for key, value in optimiser.state.get(parameter, {}).items():
                     tensors[f"{kind}.{i}.{key}"] = value
         return tensors
@@ -90,7 +95,7 @@ class Learner:
         """Take up what `state` gave."""
         self.model.load_state_dict(below(tensors, "model."))
         for kind, optimiser in self._optimisers().items():
-            for i, parameter in enumerate(optimiser.param_groups[0]["params"]):
+            for i, parameter in enumerate(_parameters(optimiser)):
                 state = below(tensors, f"{kind}.{i}.")
                 if state:
                     optimiser.state[parameter] = {
@@ -111,6 +116,11 @@ class Learner:
         norm = torch.stack([value.norm() for value in values]).norm()
         for value in values:
             value.mul_((clip / (norm + 1e-6)).clamp(max=1))
+
+
+def _parameters(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """Of all groups, one after the other."""
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 
 def _coalesce(model: nn.Module) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions, in_order
 from irecgan.models.agent import Agent
-from irecgan.models.user import RecurrentUserModel, UserPrediction
+from irecgan.models.user import Learning, RecurrentUserModel, UserPrediction
 from irecgan.objectives.behaviour import behaviour_loss, step_log_likelihood
 from irecgan.objectives.critic import temporal_difference, value_loss
 from irecgan.objectives.importance import (
@@ -33,9 +33,14 @@ class AgentLoss(Protocol):
         ...
 
 
-def user_loss(user: RecurrentUserModel, batch: SessionBatch, config: TrainingConfig) -> Tensor:
-    """Minus the objective of Eq. (7); on logged sessions, where q_D = 1, that of Eq. (3)."""
-    prediction: UserPrediction = user(batch)
+def user_loss(
+    user: RecurrentUserModel, batch: SessionBatch, config: TrainingConfig, learning: Learning | None = None
+) -> Tensor:
+    """Minus the objective of Eq. (7); on logged sessions, where q_D = 1, that of Eq. (3).
+
+    ``learning``: while the user model learns; without it the loss judges.
+    """
+    prediction: UserPrediction = user(batch, learning)
     real = batch.real
     reward = user.reward_law.log_probability(prediction.reward, batch.reward[real])
     likelihood = step_log_likelihood(prediction.outcome, batch.position[real], reward, config.lambda_p)

@@ -1,8 +1,9 @@
 """The models of the paper's tables, as rows of one table."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
+from typing import Any
 
 from irecgan.errors import UserError
 from irecgan.models.agent import Head
@@ -40,6 +41,7 @@ class Recipe:
     heads: Sequence[Head] = ()  # of the agent, for its objective
     judge: AgentLoss = policy_gradient  # the loss on held-out sessions by which the agent is stopped
     gate: Gate | None = None  # what the log must show first
+    settings: Mapping[str, Any] = field(default_factory=dict)  # its own defaults, where they are not the paper's
     chooses: bool = False  # among other recipes: `irecgan.training.choice.auto`
 
     @property
@@ -59,6 +61,20 @@ def planner(lab: Lab) -> LatentPolicy:
 
 _TABLE = (
     Recipe("lstm", "the user model alone, on the log; ranks by click score", "user", (Fit("user"),)),
+    Recipe(
+        "terms",
+        "the user model with terms for what users see and remember of a list; for reranking",
+        "user",
+        (Fit("user"),),
+        settings={"terms": "all", "layers": 1, "units": 128, "user_learning_rate": 1e-3, "user_dropout": 0.3},
+    ),
+    Recipe(
+        "linear",
+        "those terms alone, without a recurrent score: a conditional logit on list features",
+        "user",
+        (Fit("user"),),
+        settings={"terms": "all", "taste": "absent", "layers": 1, "units": 16, "user_learning_rate": 1e-3},
+    ),
     Recipe(
         "lstmd",
         "the user model of irecgan, trained adversarially; ranks by click score",

@@ -14,6 +14,7 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encoded_parts
 from irecgan.data.log import Log, SessionLog
 from irecgan.data.scanned import read_or_scan
+from irecgan.data.statistics import ItemCounts
 from irecgan.data.stored import BLOCK, stored
 from irecgan.devices import find_device
 from irecgan.errors import UserError
@@ -30,6 +31,7 @@ from irecgan.training.columns import Columns, Told, beside, read_columns, wanted
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData, hold_out_rows
 from irecgan.training.distributed import LostProcessError, Processes, process_group
+from irecgan.training.information import set_covariance
 from irecgan.training.lab import Lab, make_lab
 from irecgan.training.loop import CHECKPOINT, run_phases
 from irecgan.training.recipes import Recipe, admitted, find_recipe
@@ -93,7 +95,8 @@ def _train(  # noqa: PLR0917
     processes: Processes,
 ) -> TrainedPolicy:
     found = find_recipe(recipe)
-    config = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
+    given = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
+    config = given.over(found.settings)
     if config.sparse and processes.size > 1:
         raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
     if processes.size > 1 and (found.chooses or set(FITTED) & set(found.teaches)):
@@ -103,8 +106,8 @@ def _train(  # noqa: PLR0917
     origin = Origin(
         recipe=recipe,
         seed=seed,
-        settings=config.model_dump(),
-        log=data.fingerprint(),
+        settings=config.model_dump(mode="json"),
+        log=data.fingerprint(touched=bool(config.terms) or found.chooses),
         device=processes.device.type,
         processes=processes.size,
     )
@@ -113,23 +116,7 @@ def _train(  # noqa: PLR0917
     if not (directory / MANIFEST).exists():
         try:
             with file_errors(directory):
-                learns, decision = (
-                    choose(data, config, streams, directory) if found.chooses else admitted(found, data, streams)
-                )
-            if processes.first:
-                _tell(directory, found, decision)
-            lab = make_lab(
-                data,
-                config,
-                streams,
-                learns.agent_loss,
-                learns.heads,
-                judge=learns.judge,
-                teaches=learns.teaches,
-                processes=processes,
-            )
-            with file_errors(directory):
-                run_phases(learns, lab, directory)
+                learns, lab, decision = _learned(found, data, config, streams, directory, processes=processes)
         except LostProcessError:
             raise
         except UserError:
@@ -140,6 +127,33 @@ def _train(  # noqa: PLR0917
             _finish(directory, learns, lab, columns, origin, decision=decision)
     processes.wait()
     return load_policy(directory)
+
+
+def _learned(
+    asked: Recipe,
+    data: TrainingData,
+    config: TrainingConfig,
+    streams: Streams,
+    directory: Path,
+    *,
+    processes: Processes,
+) -> tuple[Recipe, Lab, Decision | None]:
+    """What learned in the name of the recipe ``asked``, where, and why."""
+    learns, decision = choose(data, config, streams, directory) if asked.chooses else admitted(asked, data, streams)
+    if processes.first:
+        _tell(directory, asked, decision)
+    lab = make_lab(
+        data,
+        config.over(learns.settings) if asked.chooses else config,
+        streams,
+        learns.agent_loss,
+        learns.heads,
+        judge=learns.judge,
+        teaches=learns.teaches,
+        processes=processes,
+    )
+    run_phases(learns, lab, directory)
+    return learns, lab, decision
 
 
 def _read(
@@ -233,6 +247,8 @@ def _finish(
     directory: Path, recipe: Recipe, lab: Lab, columns: Columns, origin: Origin, *, decision: Decision | None
 ) -> None:
     config, data = lab.config, lab.data
+    if lab.user.terms is not None and "user" in recipe.teaches:
+        set_covariance(lab.user, data.train)
     size, new = config.size(len(columns.catalogue)), len(columns.catalogue) - data.items
 
     def network(name: ModelName) -> Network:
@@ -248,6 +264,7 @@ def _finish(
         slate_size=lab.slate_size,
         final_slates=data.final_slates,
         co_clicks=co_clicks(data.train).with_new_items(new),
+        counts=ItemCounts.of(data.train).with_new_items(new),
         inputs=columns.inputs,
         table=columns.table,
     )

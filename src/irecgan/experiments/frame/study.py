@@ -1,26 +1,25 @@
-"""Studies: a grid of independent cells, worked off by several processes, then concluded in one report.
+"""Studies: a grid of independent cells, worked off by several workers, then concluded in one report.
 
 Every cell leaves one file. A study that was interrupted goes on where it stopped, and one that is finished is
 only concluded anew.
 """
 
-import multiprocessing
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from tqdm import tqdm
 
 import irecgan
 from irecgan.errors import UserError
+from irecgan.execution.interface import Executor
+from irecgan.execution.work_off import worked_off
 from irecgan.files import read_json, remove_leftovers, write_json, write_text
 from irecgan.training.recipes import find_recipe
 
@@ -97,7 +96,8 @@ class Experiment(Generic[S, C]):
     """A study that can be run.
 
     ``work`` is a function of a module, for other processes must find it; its folder is empty, and is gone
-    afterwards. It gives numbers and text that JSON can hold.
+    afterwards. It gives numbers and text that JSON can hold. ``grows``: settings that say which cells there are and
+    change none of them; a study that was begun may go on with others.
     """
 
     name: str
@@ -106,6 +106,7 @@ class Experiment(Generic[S, C]):
     cells: Callable[[S], Sequence[C]]
     work: Callable[[S, C, Path], Json]
     conclude: Callable[[S, Sequence[tuple[C, Json]]], Conclusion]
+    grows: tuple[str, ...] = ()
 
     def preset(self, name: str) -> S:
         """The settings called ``name``; UserError lists the names there are."""
@@ -114,15 +115,16 @@ class Experiment(Generic[S, C]):
         return self.presets[name]
 
 
-def run_study(experiment: Experiment[S, C], settings: S, out: Path, workers: int) -> Conclusion:
+def run_study(experiment: Experiment[S, C], settings: S, out: Path, executor: Executor) -> Conclusion:
     """Work off the cells that are still open in ``out``, and write the results and the report there.
 
-    Raises UserError when ``out`` holds something else, or a cell finds a mistake in the input.
+    Raises UserError when ``out`` holds something else, a cell finds a mistake in the input or loses one worker after
+    another, or the workers of ``executor`` cannot be had.
     """
     cells = experiment.cells(settings)
-    _take_up(experiment.name, settings, out)
+    _take_up(experiment, settings, out)
     try:
-        _work_off(experiment, settings, cells, out / CELLS, workers)
+        _work_off(experiment, settings, cells, out / CELLS, executor)
     except UserError:
         if not any((out / CELLS).iterdir()):
             shutil.rmtree(out)
@@ -135,66 +137,51 @@ def run_study(experiment: Experiment[S, C], settings: S, out: Path, workers: int
     return conclusion
 
 
-def _work_off(experiment: Experiment[S, C], settings: S, cells: Sequence[C], folder: Path, workers: int) -> None:
+def _work_off(experiment: Experiment[S, C], settings: S, cells: Sequence[C], folder: Path, executor: Executor) -> None:
     """Write the file of every cell that has none."""
     todo = [cell for cell in cells if not _file(folder, cell).exists()]
     if not todo:
         return
     bar = tqdm(total=len(cells), initial=len(cells) - len(todo), desc=experiment.name, disable=None, leave=False)
-    with bar, _pool(min(workers, len(todo))) as pool:
-        futures = {pool.submit(_work, experiment.work, settings, cell): cell for cell in todo}
-        for future in as_completed(futures):
-            write_json(_file(folder, futures[future]), _result(future, futures[future]))
+    work = partial(_work, experiment.work, settings)
+    with bar, closing(worked_off(executor, work, todo, lambda cell: cell.key)) as results:
+        for cell, result in results:
+            write_json(_file(folder, cell), result)
             bar.update()
 
 
-def _take_up(name: str, settings: Settings, out: Path) -> None:
+def _take_up(experiment: Experiment[S, C], settings: S, out: Path) -> None:
     """Begin a study in ``out``, or find the same one there."""
-    begun = {"experiment": name, "irecgan": irecgan.__version__, "settings": settings.model_dump(mode="json")}
+    begun = {
+        "experiment": experiment.name,
+        "irecgan": irecgan.__version__,
+        "settings": settings.model_dump(mode="json"),
+    }
     if (out / STUDY).exists():
         before = read_json(out / STUDY)
         for key, value in begun.items():
-            if not isinstance(before, dict) or before.get(key) != value:
+            if not isinstance(before, dict) or _fixed(before.get(key), experiment) != _fixed(value, experiment):
                 raise UserError(f"{out / STUDY}: found a study of another {key}; expected the same, or an empty --out")
         remove_leftovers(out / CELLS)
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists already and holds no study; choose another name or remove it first")
-    (out / CELLS).mkdir(parents=True)
+    else:
+        (out / CELLS).mkdir(parents=True)
     write_json(out / STUDY, begun)
+
+
+def _fixed(value: Any, experiment: Experiment[S, C]) -> Any:
+    """Settings without those that may grow."""
+    return {k: v for k, v in value.items() if k not in experiment.grows} if isinstance(value, dict) else value
 
 
 def _file(folder: Path, cell: Cell) -> Path:
     return folder / f"{cell.key}.json"
 
 
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes of one thread each; after an error or an interrupt none is left behind."""
-    context = multiprocessing.get_context("spawn")  # forked processes would share torch's threads
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_become_worker)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    pool.shutdown()
-
-
-def _become_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    torch.set_num_threads(1)
-
-
 def _work(work: Callable[[S, C, Path], Json], settings: S, cell: C) -> Json:
     with tempfile.TemporaryDirectory() as scratch:
-        return work(settings, cell, Path(scratch))
-
-
-def _result(future: Future[Json], cell: Cell) -> Json:
-    try:
-        return future.result()
-    except UserError as error:
-        raise UserError(f"{cell.key}: {error}") from None
+        try:
+            return work(settings, cell, Path(scratch))
+        except UserError as error:
+            raise UserError(f"{cell.key}: {error}") from None

@@ -1,5 +1,6 @@
 """Policies trained for an experiment."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,17 @@ TRIED: tuple[dict[str, Any], ...] = (
 
 
 def trained(
-    log: SessionLog, recipe: str, out: Path, *, seed: int, preset: str, validation: SessionLog | None = None
+    log: SessionLog,
+    recipe: str,
+    out: Path,
+    *,
+    seed: int,
+    preset: str,
+    changes: Sequence[str] = (),
+    validation: SessionLog | None = None,
 ) -> TrainedPolicy:
-    """A policy learned from ``log`` by ``recipe``, in the directory ``out``."""
-    settings = TrainingConfig.parse([], preset)
+    """A policy learned from ``log`` by ``recipe``, in the directory ``out``; ``changes`` of the preset: key=value."""
+    settings = TrainingConfig.parse(changes, preset)
     if recipe in TUNED:
         common = settings.model_dump(exclude_defaults=True)
         return train_best(

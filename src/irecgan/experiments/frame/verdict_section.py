@@ -7,21 +7,21 @@ from irecgan.experiments.frame.verdicts import LEVEL, Judged, Tested
 from irecgan.tables import aligned
 
 _TEXT = (
-    "Each comparison is a paired t test over seeds, two-sided at {level:.0f} %, with Holm's correction over the "
+    "Each comparison is a paired t test over {unit}, two-sided at {level:.0f} %, with Holm's correction over the "
     "comparisons of its claim. A comparison holds when the difference is positive beyond doubt; it fails when it is "
     "negative beyond doubt, or when its 95 % interval shows that no difference worth having is there; else it is open. "
     "A claim holds only if all its comparisons do, and fails as soon as one does."
 )
 
 
-def verdict_section(judged: Sequence[Judged], seeds: int) -> Section:
-    """The claims with their verdicts; every test behind them is folded away."""
+def verdict_section(judged: Sequence[Judged], seeds: int, unit: str = "seeds") -> Section:
+    """The claims with their verdicts; every test behind them is folded away. ``unit``: what is drawn by chance."""
     level = judged[0].tests[0].level if judged else LEVEL
     rows = [[claim.claim, claim.verdict.value, claim.count] for claim in judged]
     tests = [[test.comparison.claim, *_row(test)] for claim in judged for test in claim.tests]
     return Section(
         "Verdicts",
-        f"{_TEXT.format(level=100 * level)} Here: {seeds} seeds.",
+        f"{_TEXT.format(level=100 * level, unit=unit)} Here: {seeds} seeds.",
         table=Table(["claim", "verdict", "comparisons"], rows),
         details=Table(["claim", "comparison", "difference", "95 % interval", "p (Holm)", "verdict"], tests),
     )

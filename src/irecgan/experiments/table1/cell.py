@@ -1,5 +1,6 @@
 """One cell of table 1: a split of a log, one way to order its lists, and how well that does."""
 
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,13 @@ from irecgan.data.location import find_prepared, prepared_shares
 from irecgan.data.log import SessionLog
 from irecgan.data.splits import SHARES, Shares, split_log
 from irecgan.evaluation.baselines import Baselines
+from irecgan.evaluation.first_list import first_list
 from irecgan.evaluation.offline import Scorer, rerank
 from irecgan.evaluation.references import shop_orders
 from irecgan.evaluation.shop import play_in_shop
 from irecgan.experiments.frame.study import Json
 from irecgan.experiments.frame.training import trained
+from irecgan.experiments.table1.per_session import per_session
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Table1Cell, Table1Settings, locations
 from irecgan.policies.interface import Policy
 from irecgan.policies.presented import PresentedOrder
@@ -31,10 +34,11 @@ from irecgan.worlds.shop_calibration import draw_shop
 
 
 def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
-    """Results by model: ``rerank`` on the test part and, in the shop, ``worth`` in the true world.
+    """Results by model: ``rerank`` on the test part and, in the shop, ``worth`` in the true world; of models that learn
+    the ``seconds`` of a processor that they took.
 
     The log, its split and the sessions played depend on the cell's log, split and seed alone: rows of one
-    seed are paired.
+    seed are paired. On a log that is given, ``sessions`` tells what was measured in each.
     """
     streams = Streams(cell.seed).child("table1")
     world, log, shares = _source(settings, cell, streams)
@@ -42,24 +46,28 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
     catalogue = Catalogue.from_log(parts["train"])
     scorers: Mapping[str, Scorer]
     orders: dict[str, Policy[Any]] = {}
+    costs: Json = {}
     if cell.row == NAIVE:
         baselines = Baselines.of(encode(parts["train"], catalogue))
         scorers = baselines.scorers(streams.torch("random"))
         if world is not None:
             orders = shop_orders(world) | _translated(baselines, catalogue, world)
     else:
+        begin = time.process_time()
         policy = trained(
             parts["train"],
             cell.row,
             scratch,
             seed=cell.seed,
             preset=settings.preset,
+            changes=settings.training,
             validation=parts["validation"],
         )
+        costs = {"seconds": time.process_time() - begin}
         scorers = {cell.row: policy.score_slates}
         orders = {cell.row: policy.in_world(world.catalogue_size)} if world is not None else {}
-    test = encode(parts["test"], catalogue)
-    results: Json = {name: {} for name in {**scorers, **orders}}
+    test = encode(parts["test"], catalogue, final_slates=True)  # lists without a click are measured too
+    results: Json = {name: dict(costs) for name in {**scorers, **orders}}
     for name, scorer in scorers.items():
         found = rerank(
             scorer,
@@ -69,6 +77,9 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
             name=cell.log,
         )
         results[name]["rerank"] = found.to_json()
+        if world is None:
+            beginnings = first_list(scorer, test, min_candidates=settings.min_candidates)
+            results[name]["sessions"] = per_session(parts["test"], [found.totals, beginnings])
     if world is not None:
         play = partial(play_in_shop, world=world, sessions=settings.shop.evaluation_sessions, streams=streams)
         for name, order in orders.items():

@@ -7,8 +7,9 @@ from irecgan.experiments.frame.study import Conclusion, Json
 from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
 from irecgan.experiments.frame.verdicts import judge
 from irecgan.experiments.table1.claims import comparisons
+from irecgan.experiments.table1.differences import AGAINST, DIFFERENCES, differences, differences_json, head
 from irecgan.experiments.table1.plot import precision_plot, worth_plot
-from irecgan.experiments.table1.results import RERANK, WORTH, Part, parts
+from irecgan.experiments.table1.results import Part, parts
 from irecgan.experiments.table1.settings import SHOP, Table1Cell, Table1Settings
 from irecgan.tables import aligned
 
@@ -25,15 +26,21 @@ PAPER = {
 """P@1 and P@10 in % on the log of the CIKM Cup 2016: table 1 of the paper."""
 
 
+_INTERVALS = {False: "of Student's t", True: "over sessions, of which those in several repeats count as one"}
+
+
 def conclude(settings: Table1Settings, results: Sequence[tuple[Table1Cell, Json]]) -> Conclusion:
     """Tables, plots and verdicts."""
     found = parts(results)
     judged = judge(comparisons(found))
-    sections = [verdict_section(judged, settings.seeds)]
+    over = "sessions" if settings.logs else "seeds"
+    sections = [verdict_section(judged, settings.seeds, over)]
     text = []
     for part in found:
         sections += _sections(part)
         text.append(f"{part.title}\n{aligned([_heads(part), *_rows(part)], left=True)}")
+        if (beside := differences(part)) is not None:
+            text.append(f"{part.title}: less {AGAINST}\n{aligned([beside.heads, *beside.rows], left=True)}")
     return Conclusion(
         json={
             "settings": settings.model_dump(mode="json"),
@@ -64,9 +71,12 @@ def _sections(part: Part) -> list[Section]:
     first = next(iter(part.rows.values()))[0]["rerank"]
     text = (
         f"{first['steps']:,} lists of {first['sessions']:,} test sessions in the first repeat. Means over repeats with "
-        "95 % intervals of Student's t; the paper's figures, in %, are of another log and stand beside as they are."
+        f"95 % intervals {_INTERVALS[part.by_session]}; the paper's figures, in %, are of another log and stand beside "
+        "as they are."
     )
     sections = [Section(part.title, text, Table(_heads(part), _rows(part)), precision_plot(part))]
+    if (beside := differences(part)) is not None:
+        sections.append(Section(f"{part.title}: less {AGAINST}", DIFFERENCES, beside))
     if part.has_worth:
         words = (
             "What each model earns in the true world when it orders the lists of new sessions. The logged order was "
@@ -77,12 +87,8 @@ def _sections(part: Part) -> list[Section]:
     return sections
 
 
-def _metrics(part: Part) -> tuple[str, ...]:
-    return (*RERANK, *WORTH) if part.has_worth else RERANK
-
-
 def _heads(part: Part) -> list[str]:
-    return ["model", *(metric.upper() if metric in RERANK else metric for metric in _metrics(part)), "paper P@1, P@10"]
+    return ["model", *map(head, part.metrics), "paper P@1, P@10"]
 
 
 def _rows(part: Part) -> list[list[str]]:
@@ -91,7 +97,7 @@ def _rows(part: Part) -> list[list[str]]:
     return [
         [
             name,
-            *(str(part.mean(name, metric)) if part.values(name, metric) else "" for metric in _metrics(part)),
+            *(str(part.mean(name, metric)) if part.values(name, metric) else "" for metric in part.metrics),
             ", ".join(PAPER.get(name, ())),
         ]
         for name in [*beyond, *best]
@@ -102,9 +108,16 @@ def _json(part: Part) -> Json:
     rows = {
         name: {
             metric: {**part.mean(name, metric).to_json(), "by_seed": part.values(name, metric)}
-            for metric in _metrics(part)
+            for metric in part.metrics
             if part.values(name, metric)
         }
         for name in part.rows
     }
-    return {"log": part.log, "split": part.split, "simulated": part.log == SHOP, "rows": rows}
+    simulated = part.log == SHOP
+    return {
+        "log": part.log,
+        "split": part.split,
+        "simulated": simulated,
+        "rows": rows,
+        f"less_{AGAINST}": differences_json(part),
+    }

@@ -35,6 +35,7 @@ class Table1Settings(Settings):
     seeds: Seeds = 5
     min_candidates: Annotated[int, Field(ge=2)] = 11
     preset: str = "small"  # of the trainings
+    training: tuple[str, ...] = ()  # changes of it, as key=value
 
 
 class Table1Cell(Cell):

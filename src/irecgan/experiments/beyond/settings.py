@@ -1,0 +1,159 @@
+"""What the experiment ``beyond`` varies, and its cells."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from irecgan.data.columns import TIMESTAMP
+from irecgan.data.location import find_prepared
+from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
+from irecgan.experiments.table1.settings import NAIVE, SHOP, Shop, Split, Table1Cell, Table1Settings, locations
+
+REFERENCES = "references"
+AUTO = "auto"
+"""The recipe that chooses among others."""
+
+Log = Literal["random", "max", "mix"]
+Size = Annotated[int, Field(ge=1)]
+
+
+class Block(BaseModel):
+    """Logs of one size of one kind of world."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    law: str
+    logs: Annotated[tuple[Log, ...], Field(min_length=1)]
+    sessions: Size
+    states: Size = 10
+    items: Size = 50
+    slate_size: Size = 10
+    seeds: Seeds | None = None  # as many as the whole study has, when not given
+
+
+class BeyondSettings(Settings):
+    """Worlds with hidden states, a shop whose truth is known, and logs that are given."""
+
+    blocks: tuple[Block, ...]
+    models: Models
+    seeds: Seeds = 10
+    evaluation_sessions: Size = 8_000
+    preset: str = "small"  # of the trainings
+    shop: Shop
+    shop_seeds: Annotated[int, Field(ge=0)] = 3  # shops; 0 leaves them out
+    logs: tuple[str, ...] = ()  # prepared directories, beside the shop
+    list_models: Models
+    list_seeds: Seeds = 3
+    min_candidates: Annotated[int, Field(ge=2)] = 2
+
+    @property
+    def lists(self) -> Table1Settings:
+        """The shop, and the logs that are given, as table 1 has them."""
+        return Table1Settings(
+            shop=self.shop,
+            logs=self.logs,
+            models=self.list_models,
+            seeds=self.list_seeds,
+            min_candidates=self.min_candidates,
+            preset=self.preset,
+            training=("choose_by=lists",),  # something else retrieved them
+        )
+
+
+GROWS = ("blocks", "models", "seeds", "shop_seeds", "logs", "list_models", "list_seeds")
+"""Settings that say which cells there are, and change none of them."""
+
+
+class WorldCell(Cell):
+    """One row on one log of one world; REFERENCES needs no log: it knows the world."""
+
+    law: str
+    states: int
+    items: int
+    slate_size: int
+    log: str
+    sessions: int
+    seed: int
+    row: str
+
+
+BeyondCell = WorldCell | Table1Cell
+
+_WORLD_MODELS = ("count", "pg", "slate", "latent", "latent-distilled", "auto")
+_LIST_MODELS = ("lstm", "gru4rec", "pg", "auto")
+_HISTORY, _NONE = "dirichlet:0.02", "softmax"
+
+
+def _blocks(sessions: int) -> tuple[Block, ...]:
+    return tuple(Block(law=law, logs=("mix", "max", "random"), sessions=sessions) for law in (_HISTORY, _NONE))
+
+
+_OTHERS = tuple(
+    Block(law=_HISTORY, logs=("mix",), sessions=1_000, **{size: value})
+    for size, value in (("states", 5), ("states", 20), ("items", 200), ("slate_size", 5))
+)
+
+PRESETS = {
+    "quick": BeyondSettings(
+        blocks=_blocks(300),
+        models=_WORLD_MODELS,
+        seeds=3,
+        evaluation_sessions=4_000,
+        shop=Shop(items=2_000, sessions=5_000, evaluation_sessions=4_000),
+        list_models=_LIST_MODELS,
+    ),
+    "paper": BeyondSettings(
+        blocks=(*_blocks(1_000), Block(law=_HISTORY, logs=("mix",), sessions=10_000), *_OTHERS),
+        models=_WORLD_MODELS,
+        shop=Shop(items=2_000, sessions=15_000, evaluation_sessions=8_000),
+        list_models=_LIST_MODELS,
+    ),
+}
+
+
+def cells(settings: BeyondSettings) -> list[BeyondCell]:
+    """All cells, seed by seed: one that is cut off has whole seeds. Raises UserError when a log is not prepared."""
+    found: list[BeyondCell] = []
+    seeds = [settings.seeds, settings.shop_seeds, settings.list_seeds, *(block.seeds or 0 for block in settings.blocks)]
+    for seed in range(max(seeds)):
+        found += _worlds(settings, seed)
+        found += _lists(settings, seed)
+    return list(dict.fromkeys(found))
+
+
+def _worlds(settings: BeyondSettings, seed: int) -> list[WorldCell]:
+    """The references of a world stand before what was learned from its logs."""
+    return [
+        WorldCell(
+            **block.model_dump(include={"law", "states", "items", "slate_size"}),
+            log="none" if row == REFERENCES else log,
+            sessions=0 if row == REFERENCES else block.sessions,
+            seed=seed,
+            row=row,
+        )
+        for block in settings.blocks
+        if seed < (block.seeds or settings.seeds)
+        for log in block.logs
+        for row in (REFERENCES, *settings.models)
+    ]
+
+
+def _lists(settings: BeyondSettings, seed: int) -> list[Table1Cell]:
+    splits: dict[str, Split] = {SHOP: "random"} if seed < settings.shop_seeds else {}
+    if seed < settings.list_seeds:
+        splits |= {name: _split(path) for name, path in locations(settings.lists).items()}
+    return [
+        Table1Cell(log=log, split=split, seed=seed, row=row)
+        for log, split in splits.items()
+        for row in (NAIVE, *settings.list_models)
+    ]
+
+
+def _split(prepared: Path) -> Split:
+    """By time where the log has times, as a policy that is deployed meets sessions that are later."""
+    found = find_prepared(prepared)
+    if found is None:
+        raise ValueError(f"{prepared}: not a prepared log")
+    return "time" if TIMESTAMP in pl.read_parquet_schema(found.train) else "random"

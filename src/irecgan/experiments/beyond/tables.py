@@ -1,0 +1,144 @@
+"""The tables of ``beyond`` on simulated worlds."""
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import mean
+
+from irecgan.evaluation.intervals import Interval
+from irecgan.experiments.beyond.choices import agreement, choices, regret
+from irecgan.experiments.beyond.claims import BETTER, DISTILLED, NEVER_WORSE, PLANNER, RIVALS, label
+from irecgan.experiments.beyond.goals import Goal
+from irecgan.experiments.beyond.results import CEILING, Panel
+from irecgan.experiments.beyond.settings import AUTO
+from irecgan.experiments.frame.report import Table
+from irecgan.experiments.frame.seeds import over_seeds
+from irecgan.experiments.frame.verdicts import Judged
+
+
+def goal_table(goals: Sequence[Goal]) -> Table:
+    """What was asked of auto and what it reached."""
+    rows = [
+        [
+            goal.panel.title,
+            str(goal.panel.seeds),
+            goal.asked,
+            goal.reached,
+            goal.verdict,
+            f"{goal.panel.fixed[0]} {percent(goal.panel.share(goal.panel.fixed[0]))}" if goal.panel.fixed else "",
+        ]
+        for goal in goals
+    ]
+    return Table(["log", "worlds", "goal", "auto", "", "best fixed recipe"], rows)
+
+
+def share_table(panels: Sequence[Panel]) -> Table:
+    """Every recipe on every log, in per cent of the ceiling."""
+    names = _columns(panels)
+    rows = [
+        [panel.title, *(percent(panel.share(name)) if name in panel.rows else "" for name in names)] for panel in panels
+    ]
+    return Table(["log", *names], rows)
+
+
+def reward_table(panels: Sequence[Panel]) -> Table:
+    """Everyone on every log, in clicks."""
+    rows = [[panel.title, name, f"{panel.mean(name):.3f}"] for panel in panels for name in panel.ranked()]
+    return Table(["log", "policy", "cumulative reward"], rows)
+
+
+def paired_table(panels: Sequence[Panel], judged: Sequence[Judged]) -> Table:
+    """What auto earns more than each rival, with the tests of both claims about it."""
+    tests = {(test.comparison.claim, test.comparison.label): test for claim in judged for test in claim.tests}
+    rows = []
+    for panel in panels:
+        for rival in RIVALS:
+            if {AUTO, rival} <= panel.rows.keys():
+                better = tests.get((BETTER, label(panel, rival)))
+                rows.append(
+                    [
+                        panel.title,
+                        rival,
+                        signed(over_seeds(panel.over(AUTO, rival))),
+                        "" if better is None else f"{better.p:.2g}",
+                        "" if better is None else better.verdict.value,
+                        tests[NEVER_WORSE, label(panel, rival)].verdict.value,
+                    ]
+                )
+    return Table(["log", "rival", "auto - rival", "p (Holm)", "better, where history matters", "never worse"], rows)
+
+
+def choice_table(panels: Sequence[Panel]) -> Table:
+    """How often the choice of auto was the truly best candidate, and what it cost."""
+    rows = []
+    for panel in panels:
+        found = choices(panel)
+        if found:
+            ranks = agreement(found)
+            best = mean(choice.true[choice.best] for choice in found)
+            rows.append(
+                [
+                    panel.title,
+                    _counted([choice.learned for choice in found]),
+                    _counted([choice.best for choice in found]),
+                    f"{sum(choice.is_right for choice in found)} of {len(found)}",
+                    str(regret(found)),
+                    f"{100 * regret(found).mean / best:.1f} %",
+                    "" if ranks is None else f"{ranks:.2f}",
+                ]
+            )
+    heads = ["log", "learned", "truly best", "lost nothing", "lost, in clicks", "of the best", "rank correlation"]
+    return Table(heads, rows)
+
+
+def distillation_table(panels: Sequence[Panel]) -> Table:
+    """What an agent that learned the slates of the planner loses against it."""
+    rows = []
+    for panel in panels:
+        if {DISTILLED, PLANNER} <= panel.rows.keys():
+            pairs = zip(panel.values(DISTILLED), panel.values(PLANNER), strict=True)
+            rows.append(
+                [
+                    panel.title,
+                    percent(panel.share(PLANNER)),
+                    percent(panel.share(DISTILLED)),
+                    percent(over_seeds([1 - agent / planner for agent, planner in pairs])),
+                ]
+            )
+    return Table(["log", "planner", "agent", "lost, % of the planner's reward"], rows)
+
+
+def time_table(panels: Sequence[Panel]) -> Table:
+    """Seconds to fit."""
+    names = _columns(panels)
+    rows = [
+        [panel.title, *(f"{panel.seconds(name):.1f}" if name in panel.rows else "" for name in names)]
+        for panel in panels
+    ]
+    return Table(["log", *names], rows)
+
+
+def percent(share: Interval) -> str:
+    """A share with its interval, in per cent."""
+    return f"{100 * share.mean:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+
+
+def signed(difference: Interval) -> str:
+    """A difference with its interval."""
+    return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+
+
+def unit(panels: Sequence[Panel]) -> str:
+    """What shares are of, in words."""
+    without = [panel.title for panel in panels if CEILING not in panel.rows]
+    return f" No ceiling is known, and rewards stand in place of shares, for: {'; '.join(without)}." if without else ""
+
+
+def _columns(panels: Sequence[Panel]) -> list[str]:
+    """Recipes, auto first and the others as they do on average."""
+    names = dict.fromkeys(name for panel in panels for name in panel.learned)
+    places = {name: mean(p.learned.index(name) for p in panels if name in p.rows) for name in names}
+    return sorted(names, key=lambda name: (name != AUTO, places[name]))
+
+
+def _counted(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in Counter(names).most_common())

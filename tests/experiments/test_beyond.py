@@ -1,0 +1,187 @@
+from pathlib import Path
+
+import pytest
+
+from irecgan.data.prepare import prepare
+from irecgan.errors import UserError
+from irecgan.execution.here import Here
+from irecgan.experiments.beyond.cell import work
+from irecgan.experiments.beyond.choices import agreement, choices, regret
+from irecgan.experiments.beyond.claims import BETTER, NEVER_WORSE, comparisons
+from irecgan.experiments.beyond.conclude import conclude
+from irecgan.experiments.beyond.goals import goals
+from irecgan.experiments.beyond.results import CEILING, panels
+from irecgan.experiments.beyond.settings import (
+    AUTO,
+    REFERENCES,
+    BeyondCell,
+    BeyondSettings,
+    Block,
+    WorldCell,
+    cells,
+)
+from irecgan.experiments.frame.study import Json, run_study
+from irecgan.experiments.frame.verdicts import judge
+from irecgan.experiments.registry import find_experiment
+from irecgan.experiments.table1.settings import NAIVE, SHOP, Shop, Table1Cell
+from small_logs import small_log
+
+HISTORY = "dirichlet:0.02"
+SMALL = Block(law="softmax", logs=("mix",), sessions=60, states=3, items=12, slate_size=4)
+SETTINGS = BeyondSettings(
+    blocks=(Block(law=HISTORY, logs=("mix", "random"), sessions=1_000), SMALL.model_copy(update={"seeds": 1})),
+    models=("pg", "slate", "latent"),
+    seeds=3,
+    shop=Shop(items=300, sessions=400, evaluation_sessions=50),
+    list_models=("pg",),
+    shop_seeds=2,
+)
+WORTH = {"count": 4.0, "pg": 5.0, "latent": 8.0, "latent-distilled": 7.0}
+"""What each earns in the world of the Dirichlet law; the ceiling is 10."""
+
+
+def played(reward: float) -> Json:
+    return {"value": {"mean": reward, "low": reward, "high": reward}}
+
+
+def result(cell: BeyondCell) -> Json:
+    """Auto learns latent but on the log of seed 1, where it learns pg."""
+    if isinstance(cell, Table1Cell):
+        metrics = {name: {"mean": 0.4, "low": 0.3, "high": 0.5} for name in ("p@1", "p@10", "mrr", "ndcg@10")}
+        worth = {"purchases": {"mean": 0.02}, "clicks": {"mean": 1.0}}
+        return {"popularity" if cell.row == NAIVE else cell.row: {"rerank": metrics, "worth": worth, "seconds": 1.0}}
+    better = 0.01 * cell.seed
+    if cell.row == REFERENCES:
+        return {CEILING: played(10.0 + better), "static": played(5.0)}
+    if cell.row != AUTO:
+        return {cell.row: {**played(WORTH[cell.row] + better), "seconds": 2.0}}
+    learned = "pg" if cell.seed == 1 else "latent"
+    estimates = {"count": 1.0, "pg": 2.5, "latent": 3.0 if cell.seed != 1 else 2.4, "slate": None}
+    candidates = [{"name": name, "estimate": estimate} for name, estimate in estimates.items()]
+    decision = {"learned": learned, "candidates": candidates}
+    return {AUTO: {**played(WORTH[learned] + better), "seconds": 9.0, "decision": decision}}
+
+
+def results(settings: BeyondSettings) -> list[tuple[BeyondCell, Json]]:
+    named = settings.model_copy(update={"models": (*WORTH, AUTO)})
+    return [(cell, result(cell)) for cell in cells(named)]
+
+
+RESULTS = results(SETTINGS)
+
+
+def test_cells_come_seed_by_seed_with_the_references_of_their_world_once() -> None:
+    found = cells(SETTINGS)
+    worlds = [cell for cell in found if isinstance(cell, WorldCell)]
+    assert len({cell.key for cell in found}) == len(found)
+    assert [cell.seed for cell in worlds] == sorted(cell.seed for cell in worlds)
+    assert len(worlds) == 3 * (1 + 2 * 3) + (1 + 3)  # a block may have seeds of its own number
+    assert len(found) - len(worlds) == 2 * (1 + 1)
+    assert found[0].row == REFERENCES
+    without = SETTINGS.model_copy(update={"shop_seeds": 0})
+    assert all(isinstance(cell, WorldCell) for cell in cells(without))
+
+
+def test_a_panel_is_paired_with_the_references_of_its_own_seeds() -> None:
+    first, second, third = panels(RESULTS)
+    assert [first.title, second.title] == [f"{HISTORY} {log} 1,000" for log in ("mix", "random")]
+    assert third.title == "softmax m=3 n=12 k=4 mix 60"
+    assert (first.seeds, third.seeds) == (3, 1)
+    assert third.values(CEILING) == [10.0]
+    assert first.share("latent").mean == pytest.approx((8 / 10 + 8.01 / 10.01 + 8.02 / 10.02) / 3)
+    assert first.history_matters
+    assert first.fixed == ["latent", "latent-distilled", "pg", "count"]
+
+
+def test_the_truth_about_a_choice() -> None:
+    panel = panels(RESULTS)[0]
+    made = choices(panel)
+    assert [choice.is_right for choice in made] == [True, False, True]
+    assert [choice.best for choice in made] == ["latent"] * 3
+    assert regret(made).mean == pytest.approx((0 + 3 + 0) / 3)
+    assert agreement(made) == pytest.approx((1 + 0.5 + 1) / 3)  # pg above latent: one swap of three
+    assert choices(panels([pair for pair in RESULTS if pair[0].row != AUTO])[0]) == []
+
+
+def test_goals_are_of_the_sizes_that_they_were_set_for() -> None:
+    by_log = {goal.panel.log: goal for goal in goals(panels(RESULTS))}
+    assert by_log.keys() == {"mix", "random"}
+    assert by_log["mix"].goal == 0.80
+    assert by_log["mix"].found.mean == pytest.approx((8 / 10 + 5.01 / 10.01 + 8.02 / 10.02) / 3)
+    assert by_log["mix"].verdict == "missed on average"
+    assert by_log["random"].rival == "latent"
+    assert by_log["random"].found.mean == pytest.approx(-1.0)
+
+
+def test_claims_are_differences_in_the_claimed_direction() -> None:
+    found = {(one.claim, one.label.split(", ")[0], one.label.split()[-1]): one for one in comparisons(panels(RESULTS))}
+    log = f"{HISTORY} mix 1,000"
+    assert found[BETTER, log, "count"].differences == pytest.approx([4.0, 1.0, 4.0])
+    assert found[NEVER_WORSE, log, "pg"].differences == pytest.approx([8 - 4.9, 5.01 * 0.02, 8.02 - 5.02 * 0.98])
+    distilled = next(one for key, one in found.items() if key[0].startswith("Distillation") and key[1] == log)
+    assert distilled.differences == pytest.approx([7 - 0.95 * (8 + d) + d for d in (0, 0.01, 0.02)])
+    verdicts = {one.claim: one.verdict.value for one in judge(list(found.values()), 0.01)}
+    assert verdicts["Distillation costs less than 5% of the planner's reward"] == "does not hold"
+
+
+def test_the_report_tells_it_all() -> None:
+    conclusion = conclude(SETTINGS, RESULTS)
+    assert conclusion.html.count("<svg") == 2 + 2  # shares, evidence; precision and worth of the shop
+    assert conclusion.figures.keys() == {"shares", "evidence"}
+    for text in ("missed on average", "2 of 3", "What distilling the planner costs", "popularity", "latent 2, pg 1"):
+        assert text in conclusion.html
+        assert text in conclusion.text or text.startswith("What")
+    assert [goal["log"] for goal in conclusion.json["goals"]] == [f"{HISTORY} {x} 1,000" for x in ("mix", "random")]
+
+
+def test_a_report_without_auto_or_worlds_leaves_out_what_it_does_not_know() -> None:
+    fixed = conclude(SETTINGS, [pair for pair in RESULTS if pair[0].row != AUTO])
+    assert "What auto chose" not in fixed.html
+    assert "What distilling the planner costs" in fixed.html
+    lists = conclude(SETTINGS, [pair for pair in RESULTS if isinstance(pair[0], Table1Cell)])
+    assert "Goals" not in lists.html
+    assert "popularity" in lists.html
+
+
+def test_a_small_study_runs_and_goes_on_with_more_rows(tmp_path: Path) -> None:
+    small_log(80).write(tmp_path / "log.parquet")
+    prepare("log", [tmp_path / "log.parquet"], tmp_path / "mine", shares=(0.5, 0.25, 0.25))
+    experiment = find_experiment("beyond")
+    settings = SETTINGS.model_copy(
+        update={
+            "blocks": (SMALL,),
+            "models": ("slate",),
+            "seeds": 1,
+            "list_seeds": 1,
+            "shop_seeds": 0,
+            "logs": (str(tmp_path / "mine"),),
+            "evaluation_sessions": 50,
+        }
+    )
+    out = tmp_path / "out"
+    run_study(experiment, settings, out, Here())
+    written = {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
+    more = settings.model_copy(update={"list_models": ("pg", "lstm")})
+    conclusion = run_study(experiment, more, out, Here())
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert conclusion.json["lists"][0]["rows"].keys() >= {"pg", "lstm", "logged_order"}
+    (panel,) = conclusion.json["panels"]
+    assert panel["rows"]["slate"]["seconds"] > 0
+    other = more.model_copy(update={"evaluation_sessions": 60})
+    with pytest.raises(UserError, match="found a study of another settings"):
+        run_study(experiment, other, out, Here())
+
+
+def test_a_decision_is_kept_beside_what_it_led_to(tmp_path: Path) -> None:
+    quick = SETTINGS.model_copy(update={"evaluation_sessions": 50})
+    named = SMALL.model_dump(exclude={"logs", "seeds"})
+    rows = [WorldCell(**named, log="mix", seed=0, row=row) for row in ("count", "pg", AUTO)]
+    found = [(cell, work(quick, cell, tmp_path)) for cell in rows]
+    (panel,) = panels(found)
+    (choice,) = choices(panel)
+    assert choice.estimates.keys() == choice.true.keys() == {"count", "pg"}
+    assert panel.seconds(AUTO) > panel.seconds("pg")
+    if choice.learned in choice.true:  # it is what the recipe learns by itself, to the bit
+        assert choice.reward == choice.true[choice.learned]
+    shop = Table1Cell(log=SHOP, split="random", seed=0, row="pg")
+    assert work(quick, shop, tmp_path / "shop")["pg"].keys() == {"rerank", "worth", "seconds"}

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from irecgan.experiments.table1.per_session import Pooled
+
+
+def repeat(sessions: list[str], steps: list[float], sums: list[float]) -> dict[str, dict[str, object]]:
+    return {"p@1": {"session": sessions, "steps": steps, "sum": sums}}
+
+
+def test_a_session_of_several_repeats_counts_as_one() -> None:
+    """Session b has 2 + 2 steps and 1 + 2 hits; in all 4 hits of 7 steps."""
+    pooled = Pooled.of([repeat(["a", "b"], [1, 2], [0, 1]), repeat(["b", "c"], [2, 2], [2, 1])], "p@1")
+    assert pooled.sessions == ("a", "b", "c")
+    assert pooled.steps.tolist() == [1, 4, 2]
+    assert pooled.sums.tolist() == [0, 3, 1]
+    assert pooled.mean == pooled.interval().mean == pytest.approx(4 / 7)
+
+
+def test_repeats_of_the_same_sessions_do_not_narrow_an_interval() -> None:
+    """The negative control: three times the same measurement knows no more than one."""
+    g = np.random.default_rng(0)
+    steps, sessions = [1.0 + i % 3 for i in range(50)], [str(i) for i in range(50)]
+    once = repeat(sessions, steps, [float(g.integers(int(n) + 1)) for n in steps])
+    assert Pooled.of([once] * 3, "p@1").interval() == pytest.approx(Pooled.of([once], "p@1").interval())
+
+
+def test_differences_are_of_the_same_sessions() -> None:
+    ours = Pooled.of([repeat(["a", "b"], [1, 3], [1, 2])], "p@1")
+    theirs = Pooled.of([repeat(["a", "b"], [1, 3], [0, 3])], "p@1")
+    assert ours.minus(theirs).shares() == [0.5, -0.5]  # 1 and -1 of 2 steps a session
+    assert ours.minus(theirs).interval().mean == 0
+    with pytest.raises(ValueError, match="found other sessions or steps"):
+        ours.minus(Pooled.of([repeat(["a", "c"], [1, 3], [0, 3])], "p@1"))
