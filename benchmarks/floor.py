@@ -78,7 +78,7 @@ def _median(work: Callable[[], object], seconds: float = 0.15) -> float:
     work()
     times, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end:
-        begin = time.perf_counter()
+        begin = time.process_time()
         work()
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
     return median(times)

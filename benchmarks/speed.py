@@ -3,7 +3,11 @@
     python benchmarks/speed.py --out speed.json                 # 128 and 512 units, short and long sessions
     python benchmarks/speed.py --threads 1 --threads 2          # and what the second core is worth
 
-Every case is a process of its own. Within a case the rate of matrix products, the plain way and the batched one are
+    python benchmarks/speed.py --compare A.json B.json          # how far two runs of it lie apart
+
+Seconds are those of the processor, so that other work on the machine counts less; with several threads they are the
+clock's. ``torch's layers / ours`` is the same work by torch's own LSTM layers, which run over padding. Every case is a
+process of its own. Within a case the rate of matrix products, the plain way and the batched one are
 timed in turn, as often as ``--repeats`` says, so that noise hits all alike; the ratio is taken in each repeat, and
 the table has its median and, in brackets, its extremes. Plain and batched work are compared per slate shown. Cases
 that ``--out`` has already are not measured again. Logs are of the random policy (short) and of max (long).
@@ -15,6 +19,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,12 +28,12 @@ import torch
 
 from floor import plain_products, products
 from irecgan.files import write_json
-from irecgan.models.recurrent import Size
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, RandomPolicy
 from irecgan.tables import aligned
+from irecgan.training.lab import Lab
 from irecgan.worlds.mdp import draw_world
-from speed_work import Work, lab_on, works
+from speed_work import Work, lab_on, use_layers, works
 
 LEARNING_ROWS, GENERATING_ROWS = 32, 1024
 """Rows of the products whose rates are the floor's: of a batch that learns, and of a roll-out."""
@@ -36,15 +41,17 @@ LEARNING_ROWS, GENERATING_ROWS = 32, 1024
 Row = dict[str, Any]
 
 
-def timed(work: Any, *arguments: int) -> tuple[float, int]:
+def timed(work: Any, *arguments: int, clock: Callable[[], float] = time.process_time) -> tuple[float, int]:
     """Seconds, and the steps done."""
-    begin = time.perf_counter()
+    begin = clock()
     steps = work(*arguments)
-    return time.perf_counter() - begin, steps
+    return clock() - begin, steps
 
 
-def repeated(work: Work, size: Size, threads: list[int], repeats: int) -> Row:
+def repeated(work: Work, lab: Lab, threads: list[int], repeats: int) -> Row:
     """The times and ratios of one piece of work."""
+    size = lab.config.size(lab.data.items)
+    networks = [lab.user, lab.agent, lab.discriminator]
     rows = LEARNING_ROWS if work.learns else GENERATING_ROWS
     taken: dict[str, list[float]] = {}
 
@@ -57,6 +64,10 @@ def repeated(work: Work, size: Size, threads: list[int], repeats: int) -> Row:
         torch.set_num_threads(1)
         seconds, steps = timed(work.ours)
         note("seconds", seconds * work.scale)
+        if work.name != "simulator":
+            use_layers(networks, packs=False)
+            note("torch's layers / ours", timed(work.ours)[0] / seconds)
+            use_layers(networks, packs=True)
         if work.plain is not None:
             other, done = timed(work.plain, repeat)
             note("plain / ours", (other / done) / (seconds / steps))
@@ -65,8 +76,9 @@ def repeated(work: Work, size: Size, threads: list[int], repeats: int) -> Row:
             note("ours / floor by torch's product", seconds / (work.operations / plain_products(rows, size)))
         for count in threads:
             if count > 1 and not work.once:
+                alone, _ = timed(work.ours, clock=time.perf_counter)
                 torch.set_num_threads(count)
-                note(f"1 / {count} threads", seconds / timed(work.ours)[0])
+                note(f"1 / {count} threads", alone / timed(work.ours, clock=time.perf_counter)[0])
     return {"work": work.name, "of": work.unit, **taken}
 
 
@@ -79,7 +91,7 @@ def case(units: int, log: str, args: argparse.Namespace) -> Row:
     size = lab.config.size(world.catalogue_size)
     rows = []
     for work in works(lab, world, policy, (args.generated, args.scored)):
-        rows.append(repeated(work, size, args.threads, args.repeats))
+        rows.append(repeated(work, lab, args.threads, args.repeats))
         print(units, log, work.name, file=sys.stderr, flush=True)
     rates = {f"{rows} rows": products(rows, size) / 1e9 for rows in (LEARNING_ROWS, GENERATING_ROWS)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -108,6 +120,18 @@ def table(cases: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def spread(first: list[Row], second: list[Row]) -> str:
+    """Aligned text: the medians of two runs, and the larger over the smaller."""
+    cells = [["units", "log", "work", "figure", "first", "second", "apart"]]
+    for one, other in zip(first, second, strict=True):
+        for a, b in zip(one["work"], other["work"], strict=True):
+            for key in list(a)[2:]:
+                x, y = median(a[key]), median(b[key])
+                apart = f"{max(x, y) / min(x, y) - 1:.0%}"
+                cells.append([str(one["units"]), one["log"], a["work"], key, f"{x:.3g}", f"{y:.3g}", apart])
+    return aligned(cells, left=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=int, action="append", help="may be repeated")
@@ -118,8 +142,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, action="append", help="may be repeated; 1 is always measured")
     parser.add_argument("--out", type=Path, metavar="FILE.json")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar="FILE.json")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.compare:
+        print(spread(*(json.loads(path.read_text()) for path in args.compare)))
+        return
     args.threads = args.threads or [1]
     if args.one:
         units, log = json.loads(args.one)

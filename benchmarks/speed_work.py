@@ -1,16 +1,18 @@
 """What `speed.py` times: each piece of work batched, plainly where there is a plain way, and its operations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from floor import LEARNING, Operations
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.evaluation.online import play
 from irecgan.models.networks import ModelName
+from irecgan.models.recurrent import Recurrent
 from irecgan.policies.interface import Policy
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.rollout import Stage, rollout, scored_rollout
@@ -66,6 +68,14 @@ class Counted:
         return self.policy.advance(state, slate, click)  # type: ignore[no-any-return]
 
 
+def use_layers(networks: Iterable[nn.Module], *, packs: bool) -> None:
+    """Have the recurrent layers of ``networks`` be ours, or torch's own."""
+    for network in networks:
+        for part in network.modules():
+            if isinstance(part, Recurrent):
+                part.packs = packs
+
+
 def lab_on(world: MDPWorld, policy: Policy[Any], units: int, sessions: int) -> Lab:
     """Networks after one epoch on a log of ``policy``, so that lengths are those of the log."""
     batch = rollout(policy, world, sessions, max_length=1_000, generator=torch.Generator().manual_seed(0))
@@ -105,9 +115,12 @@ def _generation(lab: Lab, operations: Operations, sessions: int, *, scored: bool
         batch = rollout(counted, stage.world, sessions, max_length=stage.max_length, generator=generator)
         return batch, counted
 
+    networks = deepcopy((lab.agent, lab.user, lab.discriminator))
+    use_layers(networks, packs=False)
+
     def plain(repeat: int) -> int:
         length = lab.stage(judged=False).max_length
-        reference = PlainGenerator(lab.agent, lab.user, lab.discriminator, lab.slate_size, length)
+        reference = PlainGenerator(*networks, lab.slate_size, length)
         generator = torch.Generator().manual_seed(repeat)
         if scored:
             reference.scored(COMPLETIONS, generator)
@@ -162,7 +175,8 @@ def _round(lab: Lab) -> Work:
 
 
 def _evaluation(lab: Lab, operations: Operations, world: MDPWorld) -> Work:
-    policy = RankingPolicy(lab.agent, world.slate_size)
+    policy, agent = RankingPolicy(lab.agent, world.slate_size), deepcopy(lab.agent)
+    use_layers([agent], packs=False)
 
     def ours() -> Counted:
         counted = Counted(policy)
@@ -170,7 +184,7 @@ def _evaluation(lab: Lab, operations: Operations, world: MDPWorld) -> Work:
         return counted
 
     def plain(repeat: int) -> int:
-        counted = Counted(policy)
+        counted = Counted(RankingPolicy(agent, world.slate_size))
         for session in range(20):
             play(counted, world, 1, Streams(20 * repeat + session))
         return counted.slates

@@ -46,7 +46,7 @@ class Agent(nn.Module):
 
     def states(self, batch: SessionBatch) -> Tensor:
         """s_t at the M real steps of ``batch``, in row-major order. (M, H)"""
-        states: Tensor = self.encoder(batch.click, batch.context)
+        states: Tensor = self.encoder(batch.click, batch.context, batch.steps)
         return states[batch.real]
 
     def item_scores(self, states: Tensor) -> ItemScores:

@@ -52,8 +52,8 @@ class Discriminator(nn.Module):
     def forward(self, batch: SessionBatch) -> Tensor:
         """Logits of D(tau), Eq. (5). (B,)"""
         mean = self._mean_embedding(batch.slate, batch.shown)  # (B, T, E)
-        outputs = self.recurrent(self._inputs(mean, batch.click, batch.reward))  # (B, T, H)
         clicks = batch.clicked.sum(1)  # (B,)
+        outputs = self.recurrent(self._inputs(mean, batch.click, batch.reward), clicks)  # (B, T, H)
         row = torch.arange(len(batch), device=clicks.device)
         last = torch.where((clicks > 0)[:, None], outputs[row, (clicks - 1).clamp(min=0)], 0.0)
         ended = batch.ended.any(1)

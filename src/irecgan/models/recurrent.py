@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from irecgan.data.sparse import PaddedRows
+from irecgan.models import lstm
 from irecgan.models.content import FeatureEmbedding, Inputs, ItemContent
 from irecgan.models.outputs import Output, TiedOutput
 from irecgan.models.terms import TermName, Terms
@@ -30,36 +31,48 @@ class Size:
 
 @dataclass(frozen=True)
 class RecurrentState:
-    """State of B sessions in a network of L layers of H units."""
+    """State of B sessions in a network of L layers of H units; copies of a session are not made before they differ."""
 
-    hidden: Tensor  # (L, B, H)
-    cell: Tensor | None  # (L, B, H); None for a GRU
+    hidden: Tensor  # (L, R, H)
+    cell: Tensor | None  # (L, R, H); None for a GRU
+    rows: Tensor | None = None  # (B,) which of the R each session has; None: each its own
 
     @property
     def top(self) -> Tensor:
         """The state that output layers read. (B, H)"""
-        return self.hidden[-1]
+        return self.hidden[-1] if self.rows is None else self.hidden[-1].index_select(0, self.rows)
 
     def __len__(self) -> int:
-        return self.hidden.shape[1]
+        return self.hidden.shape[1] if self.rows is None else len(self.rows)
 
     def take(self, rows: Tensor) -> "RecurrentState":
         """A copy of the sessions ``rows`` (R,), which may be on another device."""
         rows = rows.to(self.hidden.device)
-        cell = None if self.cell is None else self.cell.index_select(1, rows)
-        return RecurrentState(self.hidden.index_select(1, rows), cell)
+        return RecurrentState(self.hidden, self.cell, rows if self.rows is None else self.rows[rows])
 
     def join(self, others: Sequence["RecurrentState"]) -> "RecurrentState":
         """The sessions of this state and then those of ``others``."""
-        hidden = torch.cat([self.hidden, *(other.hidden for other in others)], dim=1)
-        if self.cell is None:
-            return RecurrentState(hidden, None)
-        cells = [other.cell for other in others if other.cell is not None]
-        return RecurrentState(hidden, torch.cat([self.cell, *cells], dim=1))
+        parts = [self.own(), *(other.own() for other in others)]
+        hidden = torch.cat([part.hidden for part in parts], dim=1)
+        cells = [part.cell for part in parts if part.cell is not None]
+        return RecurrentState(hidden, torch.cat(cells, dim=1) if cells else None)
+
+    def own(self) -> "RecurrentState":
+        """The same with a row for each session."""
+        if self.rows is None:
+            return self
+        cell = None if self.cell is None else self.cell.index_select(1, self.rows)
+        return RecurrentState(self.hidden.index_select(1, self.rows), cell)
 
 
 class Recurrent(nn.Module):
-    """LSTM or GRU layers that start from the zero state."""
+    """LSTM or GRU layers that start from the zero state.
+
+    On a CPU an LSTM reads real inputs alone, see `irecgan.models.lstm`;
+    without ``packs`` torch's own run, over padding.
+    """
+
+    packs = True
 
     def __init__(self, inputs: int, size: Size) -> None:
         super().__init__()
@@ -67,8 +80,10 @@ class Recurrent(nn.Module):
         self.network = network(inputs, size.units, size.layers, batch_first=True)
         self.kind = size.cell
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs after each input. (B, T, I) -> (B, T, H)"""
+    def forward(self, inputs: Tensor, steps: Tensor | None = None) -> Tensor:
+        """Outputs after each input, meaningless beyond the first ``steps`` (B,). (B, T, I) -> (B, T, H)"""
+        if self.packs and lstm.serves(self.network, inputs):
+            return lstm.run(cast(nn.LSTM, self.network), inputs, steps)
         outputs, _ = self.network(inputs)
         return outputs  # type: ignore[no-any-return]
 
@@ -80,6 +95,10 @@ class Recurrent(nn.Module):
 
     def step(self, inputs: Tensor, state: RecurrentState) -> RecurrentState:
         """The state after one more input. (B, I)"""
+        if self.packs and lstm.serves(self.network, inputs) and not torch.is_grad_enabled():
+            known = state.hidden, cast(Tensor, state.cell)
+            return RecurrentState(*lstm.step(cast(nn.LSTM, self.network), inputs, *known, state.rows))
+        state = state.own()
         if self.kind == "gru":
             _, hidden = self.network(inputs[:, None], state.hidden)
             return RecurrentState(hidden, None)
@@ -105,11 +124,14 @@ class ClickEncoder(nn.Module):
         self.content = None if reads.items is None else ItemContent(reads.items, size.embedding)
         self.context = None if reads.context is None else FeatureEmbedding(reads.context, size.embedding)
 
-    def forward(self, click: Tensor, context: PaddedRows | None = None) -> Tensor:
-        """States s_0 .. s_{T-1}: the t-th has seen the clicks before t, and its context. (B, T) -> (B, T, H)"""
+    def forward(self, click: Tensor, context: PaddedRows | None = None, steps: Tensor | None = None) -> Tensor:
+        """States s_0 .. s_{T-1}: the t-th has seen the clicks before t, and its context. (B, T) -> (B, T, H)
+
+        Those beyond the first ``steps`` (B,) of a session mean nothing.
+        """
         first = self.first.expand(click.shape[0], 1, -1)
         inputs = torch.cat([first, self.embedded(click[:, :-1])], dim=1)  # (B, T, E)
-        states: Tensor = self.recurrent(self._within(inputs, context))
+        states: Tensor = self.recurrent(self._within(inputs, context), steps)
         return states
 
     def start(self, sessions: int, context: PaddedRows | None = None) -> RecurrentState:

@@ -112,7 +112,7 @@ class RecurrentUserModel(nn.Module):
             ranked: whether terms read the order of logged slates.
 
         """
-        states = self.encoder(batch.click, batch.context)[batch.real]  # (M, H)
+        states = self.encoder(batch.click, batch.context, batch.steps)[batch.real]  # (M, H)
         clicked = self._embedded(batch.click[batch.real])  # (M, E)
         scores = self._slate_scores(batch, states, learning, ranked=ranked)
         stop = self.stop(states).squeeze(-1)
@@ -182,7 +182,7 @@ class RecurrentUserModel(nn.Module):
 
         ``ranked``: whether terms read the order of logged slates.
         """
-        states = self.encoder(batch.click, batch.context)[batch.real]  # (M, H)
+        states = self.encoder(batch.click, batch.context, batch.steps)[batch.real]  # (M, H)
         return self._slate_scores(batch, states, None, ranked=ranked)
 
     def view(self, batch: SessionBatch, *, ranked: bool, own: bool) -> BatchView:

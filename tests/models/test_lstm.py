@@ -1,0 +1,71 @@
+"""LSTM layers on packed inputs are torch's own, and those of real inputs alone."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from irecgan.models import lstm
+from irecgan.models.recurrent import Recurrent, RecurrentState, Size
+
+UNITS, INPUTS, TIMES = 8, 5, 4
+
+
+def network(dtype: torch.dtype = torch.float32) -> nn.LSTM:
+    torch.manual_seed(0)
+    return nn.LSTM(INPUTS, UNITS, 2, batch_first=True, dtype=dtype)
+
+
+def gradients(network: nn.LSTM, outputs: Tensor, weight: Tensor, inputs: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad((outputs * weight).sum(), [inputs, *network.parameters()]))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(0, TIMES), min_size=1, max_size=6))
+def test_outputs_and_gradients_are_those_of_torch(steps: list[int]) -> None:
+    net, lengths = network(torch.float64), torch.tensor(steps)
+    inputs = torch.randn(len(steps), TIMES, INPUTS, dtype=torch.float64, requires_grad=True)
+    real = torch.arange(TIMES) < lengths[:, None]
+    weight = torch.randn(len(steps), TIMES, UNITS, dtype=torch.float64) * real[..., None]
+    expected, found = net(inputs)[0], lstm.run(net, inputs, lengths)
+    torch.testing.assert_close(found[real], expected[real])
+    for a, b in zip(gradients(net, found, weight, inputs), gradients(net, expected, weight, inputs), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_single_precision_differs_by_rounding_alone() -> None:
+    net, inputs = network(), torch.randn(16, TIMES, INPUTS, requires_grad=True)
+    weight = torch.randn(16, TIMES, UNITS)
+    expected, found = net(inputs)[0], lstm.run(net, inputs)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    for a, b in zip(gradients(net, found, weight, inputs), gradients(net, expected, weight, inputs), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_what_lies_beyond_a_session_is_not_read() -> None:
+    net, inputs, steps = network(), torch.randn(3, TIMES, INPUTS), torch.tensor([4, 1, 2])
+    other = torch.where((torch.arange(TIMES) < steps[:, None])[..., None], inputs, torch.nan)
+    assert torch.equal(lstm.run(net, inputs, steps), lstm.run(net, other, steps))
+    assert not lstm.run(net, other, steps)[1, 1:].any()
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2], [2, 2, 0, 2, 0], [1]])
+def test_copies_step_as_sessions_of_their_own_do(rows: list[int]) -> None:
+    recurrent = Recurrent(INPUTS, Size(items=3, units=UNITS))
+    state = RecurrentState(torch.randn(2, 3, UNITS), torch.randn(2, 3, UNITS)).take(torch.tensor(rows))
+    inputs = torch.randn(len(rows), INPUTS)
+    _, (hidden, cell) = recurrent.network(inputs[:, None], (state.own().hidden, state.own().cell))
+    with torch.no_grad():
+        found = recurrent.step(inputs, state)
+    assert len(state) == len(found) == len(rows)
+    torch.testing.assert_close(state.top, state.own().top)
+    torch.testing.assert_close(found.hidden, hidden.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.cell, cell.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_copies_of_copies() -> None:
+    hidden = torch.arange(6.0).reshape(1, 3, 2)
+    state = RecurrentState(hidden, None).take(torch.tensor([2, 0, 2])).take(torch.tensor([1, 2]))
+    assert state.own().hidden.tolist() == [[[0.0, 1.0], [4.0, 5.0]]]
+    assert state.join([state]).hidden[0].tolist() == [[0.0, 1.0], [4.0, 5.0], [0.0, 1.0], [4.0, 5.0]]
