@@ -283,7 +283,8 @@ def _learner(name: ModelName, model: Network, config: TrainingConfig, processes:
     clip = {"user": config.user_clip, "agent": config.agent_clip, "discriminator": config.discriminator_clip}[name]
     terms = model.terms if isinstance(model, RecurrentUserModel) else None
     apart = None if terms is None else (list(terms.parameters()), config.terms_learning_rate)
-    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else (), processes, apart=apart)
+    tables, rounds = learn_by_rows(model) if config.sparse else (), config.precision == "bfloat16"
+    return Learner(model, rate, clip, tables, processes, apart=apart, rounds=rounds)
 
 
 def _proposal(data: TrainingData, config: TrainingConfig) -> Proposal:

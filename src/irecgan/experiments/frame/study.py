@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from tqdm import tqdm
 
 import irecgan
+from irecgan.ending import end_when_terminated
 from irecgan.errors import UserError
 from irecgan.files import read_json, remove_leftovers, write_json, write_text
 from irecgan.training.recipes import find_recipe
@@ -196,6 +197,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 def _become_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    end_when_terminated()  # which then leave no folder behind
     torch.set_num_threads(1)
 
 
