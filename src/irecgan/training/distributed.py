@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from irecgan.errors import UserError
+from irecgan.training.gradients import Gradients, SentGradients, SharedGradients, numbers, own_gradients
+from irecgan.training.shared_memory import SharedMemory
 
 _LAUNCH = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun, and launchers like it, tell every process."""
@@ -24,19 +25,6 @@ class LostProcessError(UserError):
     """Another process of the training is gone; what was written last is whole."""
 
 
-class Objective(nn.Module):
-    """A loss as the forward pass of the model that it teaches: DDP has to see a step from its beginning."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.unread = nn.Parameter(torch.zeros(1))  # DDP warns where it is to look for such parameters and finds none
-
-    def forward(self, loss: Callable[[], Tensor]) -> Tensor:
-        """The loss, a scalar."""
-        return loss()
-
-
 @dataclass(frozen=True)
 class Processes:
     """``size`` processes, of which this is number ``rank``: the same weights in all, a share of every batch in each."""
@@ -44,13 +32,15 @@ class Processes:
     rank: int = 0
     size: int = 1
     device: torch.device = _CPU
+    memory: SharedMemory | None = None  # of them all; None on several machines, or on GPUs
 
     @classmethod
     def found(cls, device: torch.device) -> "Processes":
         """Those of torch's default process group; this one alone where there is none."""
         if not (dist.is_available() and dist.is_initialized()):
             return cls(device=device)
-        return cls(dist.get_rank(), dist.get_world_size(), device)
+        rank, size = dist.get_rank(), dist.get_world_size()
+        return cls(rank, size, device, SharedMemory(rank, size) if device.type == "cpu" and size > 1 else None)
 
     @property
     def first(self) -> bool:
@@ -62,30 +52,32 @@ class Processes:
         """What tells this process's random streams from those of others; nothing for a single one."""
         return (self.rank,) if self.size > 1 else ()
 
-    def share(self, rows: Tensor) -> tuple[Tensor, float]:
+    def share(self, rows: Tensor, lengths: Tensor) -> tuple[Tensor, float]:
         """The part of a batch of ``rows`` (B,) that falls to this process, and its part of the mean over the batch.
 
-        A process that would have none takes a row of weight 0: all take every step, and draw the same negatives.
+        ``lengths`` (B,) are those of the rows. Every process takes neighbours in their order, about as many steps as
+        the others: many short sessions or few long ones, so that little is padding. A process that would have none
+        takes a row of weight 0: all take every step, and draw the same negatives.
         """
-        mine = rows[self.rank :: self.size]
+        if self.size == 1:
+            return rows, 1.0
+        rising, order = lengths.sort(stable=True)
+        done = rising.cumsum(0)  # (B,) steps up to each row
+        part = ((done - rising / 2) * self.size / done[-1]).long()  # (B,) by the middle of each row
+        mine = rows[order[part == self.rank]]
         return (mine, len(mine) / len(rows)) if len(mine) else (rows[:1], 0.0)
 
     def portion(self, count: int) -> int:
         """How many of ``count`` things this process makes; together they make as many or, of very few, more."""
         return max(1, count // self.size + (self.rank < count % self.size))
 
-    def learning(self, model: nn.Module) -> nn.Module:
-        """The `Objective` of ``model``, whose gradients are the means over all processes.
-
-        Buckets of gradients are never rearranged (``find_unused_parameters``): sums are then rounded alike
-        whether or not a training was interrupted.
-        """
-        objective = Objective(model)
+    def gradients(self, model: nn.Module) -> Gradients:
+        """How ``model`` gets the gradients of what all processes lose."""
         if self.size == 1:
-            return objective
-        return DistributedDataParallel(
-            objective.to(self.device), find_unused_parameters=True, gradient_as_bucket_view=True
-        )
+            return own_gradients
+        if self.memory is not None and self.memory.reserve(numbers(model)):
+            return SharedGradients(model, self.memory)
+        return SentGradients(model, self.device, self.size)
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""

@@ -158,9 +158,11 @@ class Lab:
         rows = torch.randperm(len(self.data.train), generator=generator)[: len(generated)]
         logged = self.data.train.select(rows)
         found, total = torch.zeros(2, dtype=torch.float64, device=processes.device), 0  # losses, right verdicts
-        pairs = zip(bucketed(logged.steps, size, generator), bucketed(generated.steps, size, generator), strict=False)
+        lengths = logged.steps, generated.steps
+        pairs = zip(*(bucketed(each, size, generator) for each in lengths), strict=False)
         for real, made in pairs:
-            (mine, of_logged), (yours, of_generated) = processes.share(real), processes.share(made)
+            mine, of_logged = processes.share(real, lengths[0][real])
+            yours, of_generated = processes.share(made, lengths[1][made])
             batches = logged.batch(mine).to(processes.device), generated.batch(yours).to(processes.device)
             lesson = _Lesson(self.discriminator, batches, (of_logged, of_generated))
             value = learner.step(lesson) * len(real)

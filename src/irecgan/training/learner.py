@@ -34,7 +34,7 @@ class Learner:
     ) -> None:
         self.model = model
         self.processes = processes
-        self._objective = processes.learning(model)
+        self._gradients = processes.gradients(model)
         self.clip = clip
         special, rate = apart or ((), learning_rate)
         elsewhere = {id(parameter) for parameter in (*tables, *special)}
@@ -50,8 +50,7 @@ class Learner:
         With several processes it is the sum over all of their losses that goes down, and the value is this one's.
         """
         self.model.zero_grad(set_to_none=True)
-        value: Tensor = self._objective(loss)
-        (self.processes.size * value).backward()  # DDP takes the mean over the processes
+        value = self._gradients(loss)
         if self.by_rows is not None:
             _coalesce(self.model)
         if self.clip is not None:
@@ -73,10 +72,10 @@ class Learner:
 
         ``batch_size`` sessions go to each process.
         """
-        processes = self.processes
+        processes, lengths = self.processes, sessions.steps
 
         def learn(rows: Tensor) -> Tensor:
-            mine, weight = processes.share(rows)
+            mine, weight = processes.share(rows, lengths[rows])
             batch = sessions.batch(mine).to(processes.device)
             return self.step(lambda: weight * loss(batch)) * len(rows)
 

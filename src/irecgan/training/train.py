@@ -107,7 +107,7 @@ def _train(  # noqa: PLR0917
         recipe=recipe,
         seed=seed,
         settings=config.model_dump(mode="json"),
-        log=data.fingerprint(touched=bool(config.terms)),
+        log=data.fingerprint(touched=bool(config.terms) or found.chooses),
         device=processes.device.type,
         processes=processes.size,
     )
@@ -116,23 +116,7 @@ def _train(  # noqa: PLR0917
     if not (directory / MANIFEST).exists():
         try:
             with file_errors(directory):
-                learns, decision = (
-                    choose(data, config, streams, directory) if found.chooses else admitted(found, data, streams)
-                )
-            if processes.first:
-                _tell(directory, found, decision)
-            lab = make_lab(
-                data,
-                config,
-                streams,
-                learns.agent_loss,
-                learns.heads,
-                judge=learns.judge,
-                teaches=learns.teaches,
-                processes=processes,
-            )
-            with file_errors(directory):
-                run_phases(learns, lab, directory)
+                learns, lab, decision = _learned(found, data, config, streams, directory, processes=processes)
         except LostProcessError:
             raise
         except UserError:
@@ -143,6 +127,33 @@ def _train(  # noqa: PLR0917
             _finish(directory, learns, lab, columns, origin, decision=decision)
     processes.wait()
     return load_policy(directory)
+
+
+def _learned(
+    asked: Recipe,
+    data: TrainingData,
+    config: TrainingConfig,
+    streams: Streams,
+    directory: Path,
+    *,
+    processes: Processes,
+) -> tuple[Recipe, Lab, Decision | None]:
+    """What learned in the name of the recipe ``asked``, where, and why."""
+    learns, decision = choose(data, config, streams, directory) if asked.chooses else admitted(asked, data, streams)
+    if processes.first:
+        _tell(directory, asked, decision)
+    lab = make_lab(
+        data,
+        config.over(learns.settings) if asked.chooses else config,
+        streams,
+        learns.agent_loss,
+        learns.heads,
+        judge=learns.judge,
+        teaches=learns.teaches,
+        processes=processes,
+    )
+    run_phases(learns, lab, directory)
+    return learns, lab, decision
 
 
 def _read(

@@ -23,7 +23,7 @@ FOLDER = "candidates"
 """In a run directory, while candidates are fitted."""
 
 _BY_USERS = ("count", "pg", "slate", "latent")
-_BY_LISTS = ("count", "lstm", "gru4rec", "pg")
+_BY_LISTS = ("count", "lstm", "gru4rec", "pg", "linear", "terms")
 """Candidates; the first is what the others have to beat."""
 _USERS = "latent"
 """The recipe whose users judge."""
