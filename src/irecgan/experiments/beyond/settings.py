@@ -82,7 +82,7 @@ class WorldCell(Cell):
 BeyondCell = WorldCell | Table1Cell
 
 _WORLD_MODELS = ("count", "pg", "slate", "latent", "latent-distilled", "auto")
-_LIST_MODELS = ("lstm", "gru4rec", "pg", "auto")
+_LIST_MODELS = ("lstm", "gru4rec", "pg", "linear", "terms", "auto")
 _HISTORY, _NONE = "dirichlet:0.02", "softmax"
 
 
@@ -91,7 +91,7 @@ def _blocks(sessions: int) -> tuple[Block, ...]:
 
 
 _OTHERS = tuple(
-    Block(law=_HISTORY, logs=("mix",), sessions=1_000, **{size: value})
+    Block(law=_HISTORY, logs=("mix",), sessions=1_000, seeds=3, **{size: value})
     for size, value in (("states", 5), ("states", 20), ("items", 200), ("slate_size", 5))
 )
 
