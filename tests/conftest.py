@@ -1,8 +1,26 @@
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+
 import pytest
 import torch
+
+from irecgan.execution.ray_cluster import Cluster
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     """Tests run side by side, each on tiny tensors: more threads only get in each other's way."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray cluster of two CPUs on this machine, to which this process is connected."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed: irecgan[ray]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # workers have to find the modules of tests
+        with Cluster("local", cpus=2).connected() as ray:
+            yield ray.get_runtime_context().gcs_address

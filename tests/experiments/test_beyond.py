@@ -4,6 +4,7 @@ import pytest
 
 from irecgan.data.prepare import prepare
 from irecgan.errors import UserError
+from irecgan.execution.here import Here
 from irecgan.experiments.beyond.cell import work
 from irecgan.experiments.beyond.choices import agreement, choices, regret
 from irecgan.experiments.beyond.claims import BETTER, NEVER_WORSE, comparisons
@@ -158,17 +159,17 @@ def test_a_small_study_runs_and_goes_on_with_more_rows(tmp_path: Path) -> None:
         }
     )
     out = tmp_path / "out"
-    run_study(experiment, settings, out, workers=1)
+    run_study(experiment, settings, out, Here())
     written = {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
     more = settings.model_copy(update={"list_models": ("pg", "lstm")})
-    conclusion = run_study(experiment, more, out, workers=1)
+    conclusion = run_study(experiment, more, out, Here())
     assert {path: path.stat().st_mtime_ns for path in written} == written
     assert conclusion.json["lists"][0]["rows"].keys() >= {"pg", "lstm", "logged_order"}
     (panel,) = conclusion.json["panels"]
     assert panel["rows"]["slate"]["seconds"] > 0
     other = more.model_copy(update={"evaluation_sessions": 60})
     with pytest.raises(UserError, match="found a study of another settings"):
-        run_study(experiment, other, out, workers=1)
+        run_study(experiment, other, out, Here())
 
 
 def test_a_decision_is_kept_beside_what_it_led_to(tmp_path: Path) -> None:

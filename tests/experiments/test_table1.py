@@ -5,6 +5,7 @@ import pytest
 from irecgan.data.log import SessionLog
 from irecgan.data.prepare import prepare
 from irecgan.errors import UserError
+from irecgan.execution.here import Here
 from irecgan.experiments.frame.study import Json, run_study
 from irecgan.experiments.registry import find_experiment
 from irecgan.experiments.table1.cell import work
@@ -83,11 +84,11 @@ def test_wrong_logs_are_named(prepared: Path, tmp_path: Path) -> None:
         cells(twice)
     short = SMALL.model_copy(update={"logs": (str(prepared),), "models": ("pg",), "min_candidates": 11})
     with pytest.raises(UserError, match="found no clicked step with at least 11 items"):
-        run_study(find_experiment("table1"), short, tmp_path / "out", workers=1)
+        run_study(find_experiment("table1"), short, tmp_path / "out", Here())
     assert not (tmp_path / "out").exists()
     by_time = short.model_copy(update={"splits": ("time",), "min_candidates": 2})
     with pytest.raises(UserError, match="missing column timestamp; it is needed to split by time"):
-        run_study(find_experiment("table1"), by_time, tmp_path / "out", workers=1)
+        run_study(find_experiment("table1"), by_time, tmp_path / "out", Here())
 
 
 def reranked(value: float) -> Json:

@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 from irecgan.commands.interface import Output
+from irecgan.commands.workers import add_workers, chosen_executor
 from irecgan.errors import UserError
 from irecgan.experiments.frame.study import REPORT, run_study
 from irecgan.experiments.registry import EXPERIMENTS, find_experiment
@@ -33,16 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="change a setting of the preset (as in study.json; values are JSON or text); may be repeated",
     )
-    add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)")
+    add_workers(parser)
 
 
 def run(args: argparse.Namespace) -> Output:
     """Run, or go on."""
     experiment = find_experiment(args.experiment)
-    if args.workers < 1:
-        raise UserError(f"--workers: found {args.workers}, expected at least 1")
+    executor = chosen_executor(args)
     settings = experiment.preset(args.preset).changed(_given(args))
-    conclusion = run_study(experiment, settings, args.out, args.workers)
+    conclusion = run_study(experiment, settings, args.out, executor)
     report = args.out / REPORT
     return Output(f"{conclusion.text}\nreport: {report}", {**conclusion.json, "report": str(report)})
 

@@ -1,26 +1,25 @@
-"""Studies: a grid of independent cells, worked off by several processes, then concluded in one report.
+"""Studies: a grid of independent cells, worked off by several workers, then concluded in one report.
 
 Every cell leaves one file. A study that was interrupted goes on where it stopped, and one that is finished is
 only concluded anew.
 """
 
-import multiprocessing
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from tqdm import tqdm
 
 import irecgan
 from irecgan.errors import UserError
+from irecgan.execution.interface import Executor
+from irecgan.execution.work_off import worked_off
 from irecgan.files import read_json, remove_leftovers, write_json, write_text
 from irecgan.training.recipes import find_recipe
 
@@ -116,15 +115,16 @@ class Experiment(Generic[S, C]):
         return self.presets[name]
 
 
-def run_study(experiment: Experiment[S, C], settings: S, out: Path, workers: int) -> Conclusion:
+def run_study(experiment: Experiment[S, C], settings: S, out: Path, executor: Executor) -> Conclusion:
     """Work off the cells that are still open in ``out``, and write the results and the report there.
 
-    Raises UserError when ``out`` holds something else, or a cell finds a mistake in the input.
+    Raises UserError when ``out`` holds something else, a cell finds a mistake in the input or loses one worker after
+    another, or the workers of ``executor`` cannot be had.
     """
     cells = experiment.cells(settings)
     _take_up(experiment, settings, out)
     try:
-        _work_off(experiment, settings, cells, out / CELLS, workers)
+        _work_off(experiment, settings, cells, out / CELLS, executor)
     except UserError:
         if not any((out / CELLS).iterdir()):
             shutil.rmtree(out)
@@ -137,16 +137,16 @@ def run_study(experiment: Experiment[S, C], settings: S, out: Path, workers: int
     return conclusion
 
 
-def _work_off(experiment: Experiment[S, C], settings: S, cells: Sequence[C], folder: Path, workers: int) -> None:
+def _work_off(experiment: Experiment[S, C], settings: S, cells: Sequence[C], folder: Path, executor: Executor) -> None:
     """Write the file of every cell that has none."""
     todo = [cell for cell in cells if not _file(folder, cell).exists()]
     if not todo:
         return
     bar = tqdm(total=len(cells), initial=len(cells) - len(todo), desc=experiment.name, disable=None, leave=False)
-    with bar, _pool(min(workers, len(todo))) as pool:
-        futures = {pool.submit(_work, experiment.work, settings, cell): cell for cell in todo}
-        for future in as_completed(futures):
-            write_json(_file(folder, futures[future]), _result(future, futures[future]))
+    work = partial(_work, experiment.work, settings)
+    with bar, closing(worked_off(executor, work, todo, lambda cell: cell.key)) as results:
+        for cell, result in results:
+            write_json(_file(folder, cell), result)
             bar.update()
 
 
@@ -179,33 +179,9 @@ def _file(folder: Path, cell: Cell) -> Path:
     return folder / f"{cell.key}.json"
 
 
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes of one thread each; after an error or an interrupt none is left behind."""
-    context = multiprocessing.get_context("spawn")  # forked processes would share torch's threads
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_become_worker)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    pool.shutdown()
-
-
-def _become_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    torch.set_num_threads(1)
-
-
 def _work(work: Callable[[S, C, Path], Json], settings: S, cell: C) -> Json:
     with tempfile.TemporaryDirectory() as scratch:
-        return work(settings, cell, Path(scratch))
-
-
-def _result(future: Future[Json], cell: Cell) -> Json:
-    try:
-        return future.result()
-    except UserError as error:
-        raise UserError(f"{cell.key}: {error}") from None
+        try:
+            return work(settings, cell, Path(scratch))
+        except UserError as error:
+            raise UserError(f"{cell.key}: {error}") from None

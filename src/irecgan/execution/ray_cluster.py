@@ -1,0 +1,97 @@
+"""A Ray cluster: one that is there, or one of this machine for as long as it is needed."""
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from irecgan.errors import UserError
+
+LOCAL = "local"
+TIMEOUT = 30.0
+_OURS = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # tasks without a GPU leave CUDA_VISIBLE_DEVICES alone
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+}
+_PROBE = """
+import sys, ray
+ray.init(address=sys.argv[1], logging_level="error", log_to_driver=False)
+ray.shutdown()
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a Ray cluster answers.
+
+    Attributes:
+        address: ``local`` for one of this machine alone, made for the work; ``auto`` for the one this machine belongs
+            to; or HOST:PORT of its head.
+        timeout: seconds within which it has to answer.
+        cpus: those of a local one; None for all of the machine.
+
+    """
+
+    address: str
+    timeout: float = TIMEOUT
+    cpus: int | None = None
+
+    @contextmanager
+    def connected(self) -> Iterator[Any]:
+        """The module ``ray``, connected; a connection that is there already is used and left.
+
+        Raises UserError where Ray is not installed, or the address does not answer in time.
+        """
+        ray = module("ray")
+        if ray.is_initialized():
+            yield ray
+            return
+        self._connect(ray)
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+    def _connect(self, ray: Any) -> None:
+        quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
+        if self.address == LOCAL:
+            ray.init(address=LOCAL, num_cpus=self.cpus, include_dashboard=False, **quiet)
+            return
+        self._expect_answer()
+        ray.init(address=self.address, **quiet)
+
+    def _expect_answer(self) -> None:
+        """Try the address in a process that can be ended: Ray itself would wait for minutes, deaf to interrupts."""
+        if "://" in self.address:
+            raise UserError(
+                f"--ray {self.address}: expected local, auto or HOST:PORT, on a machine of the cluster; "
+                "from another one, submit the command by 'ray job submit'"
+            )
+        command = [sys.executable, "-c", _PROBE, self.address]
+        try:
+            done = subprocess.run(
+                command, check=False, capture_output=True, text=True, timeout=self.timeout, stdin=subprocess.DEVNULL
+            )
+        except subprocess.TimeoutExpired:
+            raise UserError(
+                f"--ray {self.address}: no Ray cluster answers within {self.timeout:g} s; expected the address that "
+                "'ray start --head' told, seen from a machine of the cluster"
+            ) from None
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise UserError(f"--ray {self.address}: {reason[:300]}; expected the address of a Ray cluster")
+
+
+def module(name: str) -> Any:
+    """A module of Ray, set to report to nobody. Raises UserError that names the extra where it is not installed."""
+    for key, value in _OURS.items():
+        os.environ.setdefault(key, value)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(f"--ray: {error.name} is not installed; pip install 'irecgan[ray]'") from None
