@@ -1,14 +1,26 @@
 """``irecgan recommend``: ask a trained policy for a slate."""
 
 import argparse
+from collections.abc import Generator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
+import polars as pl
+from tqdm import tqdm
+
 from irecgan.commands.interface import Output, add_device
+from irecgan.commands.workers import add_workers, chosen_executor
+from irecgan.devices import find_device
 from irecgan.errors import UserError
+from irecgan.execution.work_off import worked_off
+from irecgan.runs.histories import Chunk, read_histories, write_recommended
+from irecgan.runs.many import recommend_chunk
 from irecgan.runs.trained import load_policy
 
-HELP = """Ask a trained policy for a slate after a history of clicks, or for the order of given candidates.
-Probabilities are the chances that the policy draws an item first."""
+HELP = """Ask a trained policy for a slate after a history of clicks, or for the order of given candidates; or for the
+slates after many histories (--histories FILE --out FILE). Probabilities are the chances that the policy draws an item
+first."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not read the order of the candidates as that of the ranker that made the log",
     )
+    add("--histories", type=Path, metavar="FILE", help="many histories: Parquet, CSV or JSON lines, column 'history'")
+    add("--out", type=Path, metavar="FILE", help="Parquet file to write, with the columns 'items' and 'probabilities'")
+    add_workers(parser)
     add_device(parser)
     add(
         "--context",
@@ -35,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Output:
     """Recommend."""
+    if args.histories is not None:
+        return _many(args)
+    for option in ("out", "workers", "ray"):
+        if getattr(args, option) is not None:
+            raise UserError(f"--{option}: found without --histories; expected both or neither")
     policy = load_policy(args.run, args.device)
     history = _ids("--history", args.history) if args.history else []
     if args.without_rank and args.candidates is None:
@@ -62,6 +82,41 @@ def run(args: argparse.Namespace) -> Output:
         "unknown_history": unknown,
     }
     return Output("\n".join(lines), fields)
+
+
+def _many(args: argparse.Namespace) -> Output:
+    """Recommend after every history of a file."""
+    if args.out is None:
+        raise UserError("--histories: found without --out; expected the name of the Parquet file to write")
+    if args.history or args.candidates is not None:
+        raise UserError("--histories: found together with --history or --candidates; expected one of them")
+    on_gpu = find_device(args.device).type == "cuda" if args.ray is None else args.device == "cuda"
+    if on_gpu and args.ray is None and args.workers is None:
+        args.workers = 1
+    executor = chosen_executor(args, gpus=float(on_gpu))
+    work = partial(recommend_chunk, args.run.absolute(), args.device, args.k, _context(args.context))
+    unknown = 0
+
+    def parts() -> Generator[tuple[Chunk, pl.DataFrame]]:
+        nonlocal unknown
+        chunks = read_histories(args.histories)
+        bar = tqdm(desc="recommend", unit=" histories", disable=None, leave=False)
+        with bar, closing(worked_off(executor, work, chunks, _rows)) as done:
+            for chunk, (frame, strange) in done:
+                unknown += strange
+                bar.update(len(frame))
+                yield chunk, frame
+
+    with closing(parts()) as found:
+        rows = write_recommended(args.out, found)
+    text = f"{args.out}: recommendations after {rows} histories"
+    if unknown:
+        text += f"\nnot in the catalogue, taken as clicks on an unknown item: {unknown} clicks"
+    return Output(text, {"out": str(args.out), "histories": rows, "unknown_clicks": unknown})
+
+
+def _rows(chunk: Chunk) -> str:
+    return f"histories {chunk.start + 1} to {chunk.start + len(chunk.frame)}"
 
 
 def _context(pairs: list[str]) -> dict[str, str]:

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> Output:
 def _on_ray(args: argparse.Namespace, given: dict[str, Any]) -> None:
     """Train in workers of Ray Train, which find files by their full names."""
     check_workers(args.workers)
-    full = {key: value.absolute() if isinstance(value, Path) else value for key, value in given.items()}
+    full: dict[str, Any] = {key: value.absolute() if isinstance(value, Path) else value for key, value in given.items()}
     RayTraining(cluster(args), args.workers or 1, args.device).run(**full)
 
 

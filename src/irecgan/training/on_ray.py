@@ -16,6 +16,8 @@ from irecgan.execution.ray_cluster import Cluster, module
 from irecgan.training.distributed import LostProcessError
 from irecgan.training.train import train
 
+_LOGGER = logging.getLogger("irecgan")
+
 TRIES = 3
 """How often a training is begun, or gone on with, when it loses a worker."""
 
@@ -42,25 +44,15 @@ class RayTraining:
         `irecgan.train` does, where the cluster has too few CPUs or GPUs, and after TRIES losses.
         """
         with self.cluster.connected() as ray:
-            device = self._device(ray.cluster_resources())
-            given = {**arguments, "out": out, "device": device}
-            for lost in range(1, TRIES + 1):
+            given = {**arguments, "out": out, "device": self._device(ray.cluster_resources())}
+            for lost in range(TRIES):
                 try:
-                    told = self._fit({**given, "resume": resume or lost > 1}, out)
-                except LostProcessError as error:
-                    if lost == TRIES:
-                        raise UserError(f"{out}: lost {TRIES} workers ({error}); go on with --resume") from None
-                    logging.getLogger("irecgan").warning(
-                        "%s: a worker was lost (%s); goes on from the last checkpoint, try %d of %d",
-                        out,
-                        error,
-                        lost + 1,
-                        TRIES,
-                    )
-                else:
+                    told = self._fit({**given, "resume": resume or lost > 0}, out)
                     break
+                except LostProcessError as error:
+                    _tell_loss(out, error, lost + 1)
         for text in told:
-            logging.getLogger("irecgan").warning(text)
+            _LOGGER.warning(text)
 
     def _device(self, there: Mapping[str, float]) -> str:
         cpus, gpus = int(there.get("CPU", 0)), int(there.get("GPU", 0))
@@ -96,6 +88,15 @@ class RayTraining:
         return told
 
 
+def _tell_loss(out: Path, error: LostProcessError, lost: int) -> None:
+    """Say that the training goes on; UserError where it does not."""
+    if lost == TRIES:
+        raise UserError(f"{out}: lost its workers {lost} times ({error}); go on with --resume") from None
+    _LOGGER.warning(
+        "%s: a worker was lost (%s); goes on from the last checkpoint, try %d of %d", out, error, lost + 1, TRIES
+    )
+
+
 def _work(version: str, arguments: dict[str, Any]) -> list[str]:
     """What every worker does."""
     if version != irecgan.__version__:
@@ -108,10 +109,10 @@ def _work(version: str, arguments: dict[str, Any]) -> list[str]:
 def cause(failures: Mapping[int, Exception], health: type[Exception]) -> Exception:
     """What to tell of workers that failed, by rank: a mistake of the user's, what nobody foresaw, or a loss."""
     causes = [getattr(failure, "_base_exc", failure) for failure in failures.values()]  # Ray adds the traceback
-    for cause in causes:
-        if isinstance(cause, UserError) and not isinstance(cause, LostProcessError):
-            return UserError(str(cause))
-    for cause in causes:
-        if not isinstance(cause, LostProcessError | health):
-            return cause
+    for found in causes:
+        if isinstance(found, UserError) and not isinstance(found, LostProcessError):
+            return UserError(str(found))
+    for found in causes:
+        if not isinstance(found, LostProcessError | health):
+            return found
     return LostProcessError(f"of rank {', '.join(map(str, sorted(failures)))}")
