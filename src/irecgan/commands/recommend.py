@@ -1,21 +1,13 @@
 """``irecgan recommend``: ask a trained policy for a slate."""
 
 import argparse
-from collections.abc import Generator
-from contextlib import closing
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
-
-import polars as pl
-from tqdm import tqdm
 
 from irecgan.commands.interface import Output, add_device
 from irecgan.commands.workers import add_workers, chosen_executor
-from irecgan.devices import find_device
 from irecgan.errors import UserError
-from irecgan.execution.work_off import worked_off
-from irecgan.runs.histories import Chunk, read_histories, write_recommended
-from irecgan.runs.many import recommend_chunk
+from irecgan.runs.many import recommend_file
 from irecgan.runs.trained import load_policy
 
 HELP = """Ask a trained policy for a slate after a history of clicks, or for the order of given candidates; or for the
@@ -90,33 +82,15 @@ def _many(args: argparse.Namespace) -> Output:
         raise UserError("--histories: found without --out; expected the name of the Parquet file to write")
     if args.history or args.candidates is not None:
         raise UserError("--histories: found together with --history or --candidates; expected one of them")
-    on_gpu = find_device(args.device).type == "cuda" if args.ray is None else args.device == "cuda"
-    if on_gpu and args.ray is None and args.workers is None:
-        args.workers = 1
-    executor = chosen_executor(args, gpus=float(on_gpu))
-    work = partial(recommend_chunk, args.run.absolute(), args.device, args.k, _context(args.context))
-    unknown = 0
-
-    def parts() -> Generator[tuple[Chunk, pl.DataFrame]]:
-        nonlocal unknown
-        chunks = read_histories(args.histories)
-        bar = tqdm(desc="recommend", unit=" histories", disable=None, leave=False)
-        with bar, closing(worked_off(executor, work, chunks, _rows)) as done:
-            for chunk, (frame, strange) in done:
-                unknown += strange
-                bar.update(len(frame))
-                yield chunk, frame
-
-    with closing(parts()) as found:
-        rows = write_recommended(args.out, found)
-    text = f"{args.out}: recommendations after {rows} histories"
-    if unknown:
-        text += f"\nnot in the catalogue, taken as clicks on an unknown item: {unknown} clicks"
-    return Output(text, {"out": str(args.out), "histories": rows, "unknown_clicks": unknown})
-
-
-def _rows(chunk: Chunk) -> str:
-    return f"histories {chunk.start + 1} to {chunk.start + len(chunk.frame)}"
+    if args.workers is None and args.ray is None and args.device != "cpu":
+        args.workers = 1  # one process fills a GPU
+    executor = chosen_executor(args, gpus=float(args.device == "cuda"))
+    context = _context(args.context)
+    found = recommend_file(args.run, args.histories, args.out, executor, k=args.k, context=context, device=args.device)
+    text = f"{args.out}: recommendations after {found.histories} histories"
+    if found.unknown_clicks:
+        text += f"\nnot in the catalogue, taken as clicks on an unknown item: {found.unknown_clicks} clicks"
+    return Output(text, {"out": str(args.out), **asdict(found)})
 
 
 def _context(pairs: list[str]) -> dict[str, str]:

@@ -1,21 +1,72 @@
 """Slates after many histories at once."""
 
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from irecgan.errors import UserError
+from irecgan.execution.interface import Executor
+from irecgan.execution.work_off import worked_off
 from irecgan.policies.interface import Ranker
 from irecgan.policies.ranking import first_of_ranking
 from irecgan.rows import Rows
-from irecgan.runs.histories import HISTORY, ITEMS, PROBABILITIES, Chunk
+from irecgan.runs.histories import HISTORY, ITEMS, PROBABILITIES, Chunk, read_histories, write_recommended
 from irecgan.runs.trained import Context, TrainedPolicy, load_policy
 
 _CELLS, _ROWS = 1 << 20, 32
 """Scores held at once, and histories whose scores are in any case."""
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """How many histories a file had, and how many clicks in them on items that are not in the catalogue."""
+
+    histories: int
+    unknown_clicks: int
+
+
+def recommend_file(
+    run: Path,
+    histories: Path,
+    out: Path,
+    executor: Executor,
+    *,
+    k: int | None = None,
+    context: Context | None = None,
+    device: str = "cpu",
+) -> Recommended:
+    """Write to ``out``, Parquet, what ``run`` recommends after each of ``histories`` (`read_histories`).
+
+    Workers of ``executor`` take a chunk each, and read the run. Raises UserError as they do, and where ``out`` is no
+    name of a Parquet file.
+    """
+    work = partial(recommend_chunk, run.absolute(), device, k, context)
+    unknown = 0
+
+    def parts() -> Generator[tuple[Chunk, pl.DataFrame]]:
+        nonlocal unknown
+        bar = tqdm(desc="recommend", unit=" histories", disable=None, leave=False)
+        with bar, closing(worked_off(executor, work, read_histories(histories), _rows)) as done:
+            for chunk, (frame, strange) in done:
+                unknown += strange
+                bar.update(len(frame))
+                yield chunk, frame
+
+    with closing(parts()) as found:
+        rows = write_recommended(out, found)
+    return Recommended(rows, unknown)
+
+
+def _rows(chunk: Chunk) -> str:
+    return f"histories {chunk.start + 1} to {chunk.start + len(chunk.frame)}"
 
 
 def recommend_chunk(
