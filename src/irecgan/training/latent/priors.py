@@ -150,7 +150,8 @@ def _line(expected: Expectation, rank: Tensor) -> tuple[Tensor, Tensor]:
         # A pseudo-observation of no slope: where all items are alike there is none to be found.
         curvature, gradient = curvature + torch.eye(2), gradient - torch.stack([0 * line[1], line[1]])
         line = line + torch.linalg.solve(curvature, gradient)
-        line[1] = line[1].clamp(max=0.0)
+        # It falls, and no further than to 0 at the last rank: what was never shown has to be somewhere between.
+        line[1] = line[1].clamp(max=0.0).maximum(-line[0])
     return (line[0] + line[1] * x).clamp(_LOWEST, _HIGHEST), line[1] / rank.shape[1]
 
 
