@@ -2,8 +2,11 @@
 
 import logging
 import shutil
+import signal
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,12 +83,26 @@ class RayTraining:
             ),
         )
         try:
-            told: list[str] = trainer.fit().return_value
+            with _interruptible():
+                told: list[str] = trainer.fit().return_value
         except ray_train.WorkerGroupError as error:
             raise cause(error.worker_failures, health) from error
         finally:
             shutil.rmtree(home, ignore_errors=True)
         return told
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have an interrupt be one: Ray Train takes the signal for itself, ends its workers and then exits with 0."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _tell_loss(out: Path, error: LostProcessError, lost: int) -> None:
