@@ -60,7 +60,10 @@ class Cluster:
     def _connect(self, ray: Any) -> None:
         quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
         if self.address == LOCAL:
-            ray.init(address=LOCAL, num_cpus=self.cpus, include_dashboard=False, **quiet)
+            try:
+                ray.init(address=LOCAL, num_cpus=self.cpus, include_dashboard=False, **quiet)
+            except Exception as error:  # Ray raises this very class where its processes do not start
+                raise UserError(f"--ray {LOCAL}: no cluster could be started here ({error})") from error
             return
         self._expect_answer()
         ray.init(address=self.address, **quiet)
