@@ -1,14 +1,18 @@
 """``irecgan recommend``: ask a trained policy for a slate."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from irecgan.commands.interface import Output, add_device
+from irecgan.commands.workers import add_workers, chosen_executor
 from irecgan.errors import UserError
+from irecgan.runs.many import recommend_file
 from irecgan.runs.trained import load_policy
 
-HELP = """Ask a trained policy for a slate after a history of clicks, or for the order of given candidates.
-Probabilities are the chances that the policy draws an item first."""
+HELP = """Ask a trained policy for a slate after a history of clicks, or for the order of given candidates; or for the
+slates after many histories (--histories FILE --out FILE). Probabilities are the chances that the policy draws an item
+first."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not read the order of the candidates as that of the ranker that made the log",
     )
+    add("--histories", type=Path, metavar="FILE", help="many histories: Parquet, CSV or JSON lines, column 'history'")
+    add("--out", type=Path, metavar="FILE", help="Parquet file to write, with the columns 'items' and 'probabilities'")
+    add_workers(parser)
     add_device(parser)
     add(
         "--context",
@@ -35,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Output:
     """Recommend."""
+    if args.histories is not None:
+        return _many(args)
+    for option in ("out", "workers", "ray"):
+        if getattr(args, option) is not None:
+            raise UserError(f"--{option}: found without --histories; expected both or neither")
     policy = load_policy(args.run, args.device)
     history = _ids("--history", args.history) if args.history else []
     if args.without_rank and args.candidates is None:
@@ -62,6 +74,23 @@ def run(args: argparse.Namespace) -> Output:
         "unknown_history": unknown,
     }
     return Output("\n".join(lines), fields)
+
+
+def _many(args: argparse.Namespace) -> Output:
+    """Recommend after every history of a file."""
+    if args.out is None:
+        raise UserError("--histories: found without --out; expected the name of the Parquet file to write")
+    if args.history or args.candidates is not None:
+        raise UserError("--histories: found together with --history or --candidates; expected one of them")
+    if args.workers is None and args.ray is None and args.device != "cpu":
+        args.workers = 1  # one process fills a GPU
+    executor = chosen_executor(args, gpus=float(args.device == "cuda"))
+    context = _context(args.context)
+    found = recommend_file(args.run, args.histories, args.out, executor, k=args.k, context=context, device=args.device)
+    text = f"{args.out}: recommendations after {found.histories} histories"
+    if found.unknown_clicks:
+        text += f"\nnot in the catalogue, taken as clicks on an unknown item: {found.unknown_clicks} clicks"
+    return Output(text, {"out": str(args.out), **asdict(found)})
 
 
 def _context(pairs: list[str]) -> dict[str, str]:

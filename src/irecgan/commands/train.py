@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from irecgan.commands.interface import Output, add_device
+from irecgan.commands.workers import add_ray, check_workers, cluster
 from irecgan.data.location import find_prepared
+from irecgan.errors import UserError
 from irecgan.runs.manifest import Manifest
 from irecgan.training.config import PRESETS, TrainingConfig
 from irecgan.training.metrics import best_losses, read_metrics
+from irecgan.training.on_ray import RayTraining
 from irecgan.training.recipes import RECIPES, find_recipe
 from irecgan.training.train import train
 
@@ -39,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--resume", action="store_true", help="go on with the interrupted training in RUN")
     add_device(parser)
+    add("--workers", type=int, metavar="N", help="with --ray, processes that train together (default: 1)")
+    add_ray(parser)
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -50,18 +55,30 @@ def run(args: argparse.Namespace) -> Output:
     log, validation = args.log, args.validation
     if prepared is not None:
         log, validation = prepared.train, validation or prepared.validation
-    train(
-        log,
-        out=args.out,
-        recipe=args.recipe,
-        validation=validation,
-        items=args.items,
-        seed=args.seed,
-        settings=config,
-        resume=args.resume,
-        device=args.device,
-    )
+    given: dict[str, Any] = {
+        "log": log,
+        "out": args.out,
+        "recipe": args.recipe,
+        "validation": validation,
+        "items": args.items,
+        "seed": args.seed,
+        "settings": config,
+        "resume": args.resume,
+    }
+    if args.ray is not None:
+        _on_ray(args, given)
+    elif args.workers is not None:
+        raise UserError("--workers: found without --ray; expected both, or torchrun (docs/scaling.md)")
+    else:
+        train(**given, device=args.device)
     return _output(args, time.perf_counter() - begin)
+
+
+def _on_ray(args: argparse.Namespace, given: dict[str, Any]) -> None:
+    """Train in workers of Ray Train, which find files by their full names."""
+    check_workers(args.workers)
+    full: dict[str, Any] = {key: value.absolute() if isinstance(value, Path) else value for key, value in given.items()}
+    RayTraining(cluster(args), args.workers or 1, args.device).run(**full)
 
 
 def _output(args: argparse.Namespace, seconds: float) -> Output:

@@ -42,12 +42,17 @@ def add_ray(parser: argparse.ArgumentParser) -> None:
 
 def chosen_executor(args: argparse.Namespace, gpus: float = 0) -> Executor:
     """Who works tasks off, of which each takes ``gpus`` of a Ray cluster. Raises UserError for wrong options."""
-    if args.workers is not None and args.workers < 1:
-        raise UserError(f"--workers: found {args.workers}, expected at least 1")
+    check_workers(args.workers)
     if args.ray is None:
         count = args.workers or os.cpu_count() or 1
         return Here() if count == 1 else LocalProcesses(count)
     return RayTasks(cluster(args), args.workers, gpus)
+
+
+def check_workers(count: int | None) -> None:
+    """Raise UserError where ``--workers`` is no number of workers."""
+    if count is not None and count < 1:
+        raise UserError(f"--workers: found {count}, expected at least 1")
 
 
 def cluster(args: argparse.Namespace) -> Cluster:

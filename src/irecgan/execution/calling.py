@@ -39,7 +39,7 @@ def call(packed: Packed, task: Any) -> Done[Any] | Refused:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with _warnings() as told:
+        with kept_warnings() as told:
             result = pickle.loads(packed.work)(task)
         return Done(result, tuple(told))
     except UserError as error:
@@ -49,7 +49,7 @@ def call(packed: Packed, task: Any) -> Done[Any] | Refused:
 
 
 @contextmanager
-def _warnings() -> Iterator[list[str]]:
+def kept_warnings() -> Iterator[list[str]]:
     """What irecgan warns of inside the block, in place of logging it."""
     told: list[str] = []
     handler, propagate = _Kept(told), _LOGGER.propagate

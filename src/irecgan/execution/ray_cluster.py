@@ -60,10 +60,21 @@ class Cluster:
     def _connect(self, ray: Any) -> None:
         quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
         if self.address == LOCAL:
-            ray.init(address=LOCAL, num_cpus=self.cpus, include_dashboard=False, **quiet)
+            self._start_here(ray, quiet)
             return
         self._expect_answer()
         ray.init(address=self.address, **quiet)
+
+    def _start_here(self, ray: Any, quiet: dict[str, Any]) -> None:
+        """Start a cluster; on a machine that is busy Ray may give up on its own processes, so it is tried again."""
+        for last in (False, True):
+            try:
+                ray.init(address=LOCAL, num_cpus=self.cpus, include_dashboard=False, **quiet)
+                return
+            except Exception as error:  # Ray raises this very class where its processes do not start
+                ray.shutdown()
+                if last:
+                    raise UserError(f"--ray {LOCAL}: no cluster could be started here ({error})") from error
 
     def _expect_answer(self) -> None:
         """Try the address in a process that can be ended: Ray itself would wait for minutes, deaf to interrupts."""

@@ -103,7 +103,7 @@ class TrainedPolicy:
         k = self.slate_size if k is None else k
         if k < 1:
             raise UserError(f"k: found {k}, expected at least 1")
-        ranker = self._within(context)
+        ranker = self.within(context)
         scores: Tensor = ranker.scores(self._state(ranker, history))[0].cpu()
         probability = scores.softmax(0)
         best = first_of_ranking(scores, min(k, len(scores)))  # by score: probabilities far below the first are all 0
@@ -133,7 +133,7 @@ class TrainedPolicy:
             raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
         index = self.catalogue.index_any(ids)
         scored = (index < len(self.catalogue)) | bool(self._terms)
-        ranker = self._within(context, ranked=ranked)
+        ranker = self.within(context, ranked=ranked)
         scores = ranker.scores_of(self._state(ranker, history), index[None].to(self.device))[0].cpu()
         scores = scores.masked_fill(~scored, -torch.inf)
         probability = scores.softmax(0) if bool(scored.any()) else torch.zeros(len(ids))
@@ -175,7 +175,7 @@ class TrainedPolicy:
         here = chosen if ranker is not None or self.device.type == "cpu" else Elsewhere(chosen, self.device)
         return Translated.from_catalogue(acting(here, size, sampled=sampled), self.catalogue, items)
 
-    def _within(self, context: Context | None, *, ranked: bool = False) -> Ranker[Any]:
+    def within(self, context: Context | None, *, ranked: bool = False) -> Ranker[Any]:
         """The ranker where every step has ``context``; ``ranked``: and candidates are in the log's ranker's order."""
         ranker, reader = self.ranker, self._reader
         if ranked and isinstance(ranker, UserRanker):
