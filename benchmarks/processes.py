@@ -184,7 +184,9 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--sessions", type=int, default=4_000, help="logged")
     parser.add_argument("--generated", type=int, default=100, help="with scores; without, 10 times as many")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 128, 256], help="of a step and process")
+    parser.add_argument(
+        "--batch-sizes", type=int, nargs="*", default=[32, 128, 256], help="of a step and process; none: draw"
+    )
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--logs", nargs="+", default=["random", "max", "mix"], help="mix: the training")
