@@ -89,20 +89,24 @@ def works(lab: Lab, args: argparse.Namespace) -> dict[str, tuple[int, Callable[[
     def generate(sessions: int, *, scored: bool) -> Callable[[], object]:
         return lambda: lab.generate_sessions(sessions, lab.own_stream("speed"), scored=scored)
 
-    return {
-        "U epoch": (len(train), epoch("user")),
-        "A epoch": (len(train), epoch("agent")),
-        "D epoch": (min(lab.config.discriminator_sessions, len(train)), lambda: discriminator_epoch(lab, ("speed",))),
+    judged = min(lab.config.discriminator_sessions, len(train))
+    return {  # U learns last: sessions are generated as long by all arrangements
         "generation": (10 * args.generated, generate(10 * args.generated, scored=False)),
         "generation with scores": (args.generated, generate(args.generated, scored=True)),
+        "D epoch": (judged, lambda: discriminator_epoch(lab, ("speed",))),
+        "A epoch": (len(train), epoch("agent")),
+        "U epoch": (len(train), epoch("user")),
     }
 
 
 def warm_up(lab: Lab) -> None:
-    """A few steps of every kind."""
+    """A few steps of every kind, but U as it was."""
     few = lab.data.train.select(torch.arange(min(len(lab.data.train), 3 * lab.config.batch_size * lab.processes.size)))
-    for name in ("user", "agent"):
+    before = {name: value.clone() for name, value in lab.user.state_dict().items()}
+    models: tuple[ModelName, ...] = ("user", "agent")
+    for name in models:
         lab.learners[name].epoch(lab.losses[name], few, lab.config.batch_size, Streams(1).torch("warm"))
+    lab.user.load_state_dict(before)
     lab.discriminator_epoch(lab.generate_sessions(len(few), lab.own_stream("warm"), scored=False), torch.Generator())
     lab.generate_sessions(10, lab.own_stream("warm"), scored=True)
 
@@ -152,6 +156,8 @@ def measured(arrangement: Arrangement, args: argparse.Namespace) -> Rates:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     logs = args.logs if arrangement.together else [log for log in args.logs if log != "mix"]
+    if not logs:
+        return {}
     given = {**{name: getattr(args, name) for name in ("units", "sessions", "generated")}}
     options = [f"--{name}={value}" for name, value in given.items()]
     options += [f"--batch-size={arrangement.batch_size}", "--logs", *logs]
@@ -180,7 +186,9 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--sessions", type=int, default=4_000, help="logged")
     parser.add_argument("--generated", type=int, default=100, help="with scores; without, 10 times as many")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 128, 256], help="of a step and process")
+    parser.add_argument(
+        "--batch-sizes", type=int, nargs="*", default=[32, 128, 256], help="of a step and process; none: draw"
+    )
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--logs", nargs="+", default=["random", "max", "mix"], help="mix: the training")
