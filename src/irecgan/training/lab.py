@@ -14,7 +14,8 @@ from irecgan.models.agent import Agent, Head
 from irecgan.models.content import hide_ids
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.latent import LatentUserModel
-from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network
+from irecgan.models.lists import ListUserModel
+from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network, readers
 from irecgan.models.outputs import learn_by_rows
 from irecgan.models.recurrent import initialise
 from irecgan.models.user import Learning, RecurrentUserModel
@@ -35,6 +36,8 @@ from irecgan.worlds.learned import LearnedWorld
 
 GENERATED_AT_ONCE = 10_000
 """Sessions, of those made for one epoch, that are padded to one length."""
+_KEPT = ("item", "click", "position", "reward", "propensity", "score", "touched", "generated")
+"""What sessions hold besides where they begin, and context, which generated ones have none of."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Lab:
     agent: Agent
     discriminator: Discriminator
     latent: LatentUserModel
+    linear: ListUserModel
+    boosting: ListUserModel
     learners: Mapping[ModelName, Learner]  # of the models that learn by gradients
     fitted: Mapping[ModelName, Fitted]  # those that learn otherwise
     losses: Mapping[ModelName, Loss]  # of U and A, as functions of a batch; D's takes two batches
@@ -135,20 +140,11 @@ class Lab:
         """The first ``sessions`` of those that all processes made."""
         if self.processes.size == 1:
             return mine
-        gather = self.processes.gather
-        every = Sessions(
-            step_start=offsets(gather(mine.steps)),
-            item_start=offsets(gather(mine.slate_sizes)),
-            item=gather(mine.item),
-            click=gather(mine.click),
-            position=gather(mine.position),
-            reward=gather(mine.reward),
-            propensity=gather(mine.propensity),
-            score=gather(mine.score),
-            catalogue_size=mine.catalogue_size,
-            touched=None if mine.touched is None else gather(mine.touched),
-            generated=None if mine.generated is None else gather(mine.generated.byte()).bool(),
-        )
+        kept = {name: value for name in _KEPT if (value := getattr(mine, name)) is not None}
+        given = {"steps": mine.steps, "sizes": mine.slate_sizes, **kept}
+        found = dict(zip(given, self.processes.gather_all(list(given.values())), strict=True))
+        step_start, item_start = offsets(found.pop("steps")), offsets(found.pop("sizes"))
+        every = Sessions(step_start, item_start, catalogue_size=mine.catalogue_size, **found)  # type: ignore[arg-type]
         return every.select(torch.arange(sessions))
 
     def discriminator_epoch(self, generated: Sessions, generator: torch.Generator) -> dict[str, float]:
@@ -208,9 +204,10 @@ def make_lab(
     drawn = {name: _drawn(name, data, config, streams, heads, blank=name not in teaches) for name in NETWORKS}
     models = {name: model.to(processes.device) if name in teaches else model for name, model in drawn.items()}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
-    learners = {name: _learner(name, models[name], config, processes) for name in teaches if name not in FITTED}
-    if user.terms is not None and "user" in teaches:
-        user.terms.attach(log_statistics(data.train))
+    learning = [name for name in teaches if name not in FITTED]
+    processes.make_room([models[name] for name in learning])
+    learners = {name: _learner(name, models[name], config, processes) for name in learning}
+    _attach([models[name] for name in teaches], data)
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
         "agent": partial(agent_loss, agent, config=config),
@@ -223,6 +220,8 @@ def make_lab(
         agent=agent,
         discriminator=cast(Discriminator, models["discriminator"]),
         latent=cast(LatentUserModel, models["latent"]),
+        linear=cast(ListUserModel, models["linear"]),
+        boosting=cast(ListUserModel, models["boosting"]),
         learners=learners,
         fitted={name: Fitted(models[name]) for name in teaches if name in FITTED},
         losses=losses,
@@ -232,6 +231,14 @@ def make_lab(
         proposal=_proposal(data, config) if config.softmax == "sampled" else None,
         processes=processes,
     )
+
+
+def _attach(models: Sequence[Network], data: TrainingData) -> None:
+    """Give user models that see lists what they read of the log."""
+    if found := readers(models):
+        statistics = log_statistics(data.train)
+        for reader in found:
+            reader.attach(statistics)
 
 
 def _drawn(
@@ -283,7 +290,8 @@ def _learner(name: ModelName, model: Network, config: TrainingConfig, processes:
     clip = {"user": config.user_clip, "agent": config.agent_clip, "discriminator": config.discriminator_clip}[name]
     terms = model.terms if isinstance(model, RecurrentUserModel) else None
     apart = None if terms is None else (list(terms.parameters()), config.terms_learning_rate)
-    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else (), processes, apart=apart)
+    tables, rounds = learn_by_rows(model) if config.sparse else (), config.precision == "bfloat16"
+    return Learner(model, rate, clip, tables, processes, apart=apart, rounds=rounds)
 
 
 def _proposal(data: TrainingData, config: TrainingConfig) -> Proposal:

@@ -19,7 +19,9 @@ from irecgan.data.stored import BLOCK, stored
 from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
+from irecgan.models.lists import ListUserModel
 from irecgan.models.networks import FITTED, ModelName, Network, grown
+from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.co_click import co_clicks
 from irecgan.policies.popularity import return_weighted_counts
 from irecgan.runs.manifest import MANIFEST, Decision, Manifest, Origin
@@ -101,13 +103,15 @@ def _train(  # noqa: PLR0917
         raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
     if processes.size > 1 and (found.chooses or set(FITTED) & set(found.teaches)):
         raise UserError(f"recipe {recipe}: found {processes.size} processes; it is fitted by one")
+    if config.precision != "float32" and processes.device.type == "cpu":
+        raise UserError(f"setting precision: found {config.precision} on the CPU; expected float32, or a GPU")
     streams = Streams(seed)
     data, columns = _read(log, validation, config, streams, directory, items=items)
     origin = Origin(
         recipe=recipe,
         seed=seed,
         settings=config.model_dump(mode="json"),
-        log=data.fingerprint(touched=bool(config.terms) or found.chooses),
+        log=data.fingerprint(columns.catalogue, touched=bool(config.terms) or found.chooses),
         device=processes.device.type,
         processes=processes.size,
     )
@@ -247,8 +251,9 @@ def _finish(
     directory: Path, recipe: Recipe, lab: Lab, columns: Columns, origin: Origin, *, decision: Decision | None
 ) -> None:
     config, data = lab.config, lab.data
-    if lab.user.terms is not None and "user" in recipe.teaches:
-        set_covariance(lab.user, data.train)
+    for model in (lab.model(name) for name in recipe.teaches):
+        if isinstance(model, RecurrentUserModel | ListUserModel):
+            set_covariance(model, data.train)
     size, new = config.size(len(columns.catalogue)), len(columns.catalogue) - data.items
 
     def network(name: ModelName) -> Network:
