@@ -43,11 +43,11 @@ def section(source: Path, target: Path, name: str) -> str:
 
 
 def made_by(name: str, settings: dict[str, Any]) -> str:
-    """The preset, and the names of logs that were given."""
-    logs = {"logs": settings["logs"]} if "logs" in settings else {}
-    options = "".join(f" --log {Path(log).name}" for log in logs.get("logs", ()))
+    """The preset, whatever the number of seeds, and the names of logs that were given."""
+    options = "".join(f" --log {Path(log).name}" for log in settings.get("logs", ()))
+    own = {key: settings[key] for key in ("seeds", "logs") if key in settings}
     for preset, known in find_experiment(name).presets.items():
-        if {**known.model_dump(mode="json"), **logs} == settings:
+        if {**known.model_dump(mode="json"), **own} == settings:
             return f"`--preset {preset}{options}`"
     return "settings of its own"
 

@@ -37,18 +37,25 @@ def evidence_plot(panels: Sequence[Panel]) -> str:
     def draw(axes: Axes, panel: Panel) -> None:
         _points(axes, panel, colours)
         axes.set(xlabel="estimate, % of the highest", ylabel="true reward, % of the best")
+        axes.tick_params(labelleft=True)
 
-    return _grid(panels, draw, height=2.6, legend={name: (colour, "o") for name, colour in colours.items()})
+    legend = {name: (colour, "o") for name, colour in colours.items()}
+    return _grid(panels, draw, height=2.6, legend=legend, sharey=True)
 
 
 def _grid(
-    panels: Sequence[Panel], draw: Callable[[Axes, Panel], None], height: float, legend: dict[str, tuple[str, str]]
+    panels: Sequence[Panel],
+    draw: Callable[[Axes, Panel], None],
+    *,
+    height: float,
+    legend: dict[str, tuple[str, str]],
+    sharey: bool = False,
 ) -> str:
     """One panel for each log in rows of three; ``legend``: colour and line or marker by name."""
     rows = -(-len(panels) // _COLUMNS)
     with styled():
         figure = Figure(figsize=(_WIDTH * _COLUMNS, rows * height + 0.3), layout="constrained")
-        grid = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True).flatten()
+        grid = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True, sharey=sharey).flatten()
         for axes, panel in zip(grid, panels, strict=False):
             draw(axes, panel)
             axes.set_title(panel.title, fontsize=8)

@@ -95,6 +95,15 @@ _OTHERS = tuple(
     for size, value in (("states", 5), ("states", 20), ("items", 200), ("slate_size", 5))
 )
 
+_GOALS = (*_blocks(1_000), Block(law=_HISTORY, logs=("mix",), sessions=10_000))
+
+_PAPER = BeyondSettings(
+    blocks=(*_GOALS, *_OTHERS),
+    models=_WORLD_MODELS,
+    shop=Shop(items=2_000, sessions=15_000, evaluation_sessions=8_000),
+    list_models=_LIST_MODELS,
+)
+
 PRESETS = {
     "quick": BeyondSettings(
         blocks=_blocks(300),
@@ -104,12 +113,8 @@ PRESETS = {
         shop=Shop(items=2_000, sessions=5_000, evaluation_sessions=4_000),
         list_models=_LIST_MODELS,
     ),
-    "paper": BeyondSettings(
-        blocks=(*_blocks(1_000), Block(law=_HISTORY, logs=("mix",), sessions=10_000), *_OTHERS),
-        models=_WORLD_MODELS,
-        shop=Shop(items=2_000, sessions=15_000, evaluation_sessions=8_000),
-        list_models=_LIST_MODELS,
-    ),
+    "paper": _PAPER,
+    "goals": _PAPER.model_copy(update={"blocks": _GOALS, "shop_seeds": 0}),  # no more than goals were set for
 }
 
 
