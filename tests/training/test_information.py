@@ -8,7 +8,7 @@ from irecgan.data.ragged import offsets
 from irecgan.models.recurrent import Size, initialise
 from irecgan.models.user import Learning, RecurrentUserModel
 from irecgan.training.config import TrainingConfig
-from irecgan.training.information import log_statistics, weight_covariance
+from irecgan.training.information import log_statistics, newton_step, weight_covariance
 from irecgan.training.learner import Learner
 from irecgan.training.losses import user_loss
 
@@ -104,3 +104,21 @@ def test_a_weight_of_which_the_log_says_nothing_is_not_known() -> None:
     log = simulated(30, 1)
     covariance = weight_covariance(learned(log, 1, epochs=1), log)
     assert covariance[20, 20] == 100  # rank 21 was never shown: the prior's variance
+
+
+def test_newton_steps_end_where_the_posterior_is_highest() -> None:
+    log, precision = simulated(150, 3), 2.0
+    user = learned(log, 3, epochs=1)
+    assert user.terms is not None
+    for _ in range(8):
+        newton_step(user, log, precision)
+    batch = log.batch(torch.arange(len(log)))
+    user.zero_grad()
+    chance = user(batch, Learning(0.0, torch.Generator())).scores.log_softmax(1)
+    posterior = (
+        chance.gather(1, batch.position[batch.real][:, None]).sum() - precision / 2 * user.terms.weight.square().sum()
+    )
+    posterior.backward()
+    assert user.terms.weight.grad is not None
+    assert user.terms.weight.grad.abs().max() < 1e-3
+    assert user.terms.weight.abs().max() > 0.5

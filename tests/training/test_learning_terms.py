@@ -12,6 +12,7 @@ from irecgan.errors import UserError
 from irecgan.models.user import RecurrentUserModel
 from irecgan.runs.store import load_run
 from irecgan.training.config import TrainingConfig
+from irecgan.training.metrics import read_metrics
 from irecgan.training.recipes import RECIPES
 from small_logs import TINY, small_log
 
@@ -112,3 +113,27 @@ def test_a_run_whose_items_lost_their_counts_is_refused(log: SessionLog, tmp_pat
 
     with pytest.raises(UserError, match=r"items\.parquet: found no counts of items, which its model reads"):
         store._attach(run.networks, None, run.co_clicks, tmp_path / "run")
+
+
+def test_sharpening_keeps_what_held_out_sessions_like_best(log: SessionLog, tmp_path: Path) -> None:
+    """With weights that hardly learned before, they are other than 0 if and only if a step of Newton's helped."""
+    settings = {**SMALL, "user_epochs": 1, "terms_learning_rate": 1e-9}
+    helped = []
+    for name in ("rank", "popularity", "co_click"):
+        irecgan.train(log, recipe="terms", out=tmp_path / name, settings={**settings, "terms": name})
+        lines = read_metrics(tmp_path / name)
+        fitted, *sharpened = [float(line["validation"]) for line in lines if "validation" in line]
+        assert sharpened[0] == pytest.approx(fitted, abs=1e-4)
+        user = load_run(tmp_path / name).networks["user"]
+        assert isinstance(user, RecurrentUserModel)
+        assert user.terms is not None
+        helped.append(bool(user.terms.weight.abs().max() > 1e-6))
+        assert helped[-1] == (min(sharpened) < sharpened[0])
+    assert any(helped)
+
+
+def test_without_terms_there_is_nothing_to_sharpen(log: SessionLog, tmp_path: Path) -> None:
+    settings = {**SMALL, "terms": None}
+    policy = irecgan.train(log, recipe="terms", out=tmp_path / "run", settings=settings)
+    assert not policy.reads_order
+    assert sum(line["phase"] == "sharpen-terms" for line in read_metrics(tmp_path / "run")) == 1

@@ -1,4 +1,4 @@
-"""``irecgan inspect``: a session log at a glance."""
+"""``irecgan inspect``: a session log, or a run, at a glance."""
 
 import argparse
 from pathlib import Path
@@ -7,19 +7,36 @@ from irecgan.commands.interface import Output
 from irecgan.data.inspection import Inspection, Spread, inspect_log
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+from irecgan.models.contrasts import VAGUE, Weight
+from irecgan.runs.inspection import RunInspection, inspect_run
+from irecgan.runs.manifest import MANIFEST
 from irecgan.tables import aligned
+from irecgan.training.config import TrainingConfig
+from irecgan.training.train import BEGUN
 
 HELP = """Describe a session log, or the parts of a prepared directory: counts, lengths, shares of clicks and
-rewards, popular items, and what may surprise a training."""
+rewards, popular items, and what may surprise a training. Of a run: how it came about, what it chose and why, and
+what the terms of its user model say, in words."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("log", type=Path, metavar="LOG", help="a session log, or a directory made by 'irecgan prepare'")
+    parser.add_argument(
+        "log",
+        type=Path,
+        metavar="LOG|RUN",
+        help="a session log, a directory made by 'irecgan prepare', or a run made by 'irecgan train'",
+    )
 
 
 def run(args: argparse.Namespace) -> Output:
     """Inspect."""
+    if (args.log / BEGUN).is_file():
+        raise UserError(f"{args.log}: holds a training that is not finished; expected a run, or go on with --resume")
+    if (args.log / MANIFEST).is_file():
+        found = inspect_run(args.log)
+        return Output(_run_text(found), found.to_json())
     prepared = find_prepared(args.log)
     if prepared is None:
         inspection = inspect_log(SessionLog.read(args.log))
@@ -58,3 +75,62 @@ def _text(found: Inspection) -> str:
 
 def _spread(name: str, spread: Spread) -> list[str]:
     return [name, f"{spread.mean:.2f}", f"{spread.least}", f"{spread.median:g}", f"{spread.p95:g}", f"{spread.most}"]
+
+
+def _run_text(found: RunInspection) -> str:
+    manifest = found.manifest
+    origin, size = manifest.origin, manifest.size
+    plain = TrainingConfig().model_dump(mode="json")
+    settings = [f"{key}={_setting(value)}" for key, value in origin.settings.items() if value != plain.get(key)]
+    sizes = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
+    lines = [
+        f"{found.name}: recipe {origin.recipe}, seed {origin.seed}, irecgan {manifest.irecgan}; "
+        f"on {origin.device} by {origin.processes} process{'es' * (origin.processes > 1)}",
+        f"log: sha256 {origin.log[:16]}, {size.items} items; slates of {manifest.slate_size}",
+        f"settings beside the defaults: {' '.join(settings) or 'none'}",
+        f"ranks by: the {manifest.deploys} model; parameters: {sizes}",
+        *([f"reads the columns {', '.join(found.columns)}"] if found.columns else []),
+        *_decision(found),
+        *_terms(found),
+    ]
+    return "\n".join(lines)
+
+
+def _decision(found: RunInspection) -> list[str]:
+    decision = found.manifest.decision
+    if decision is None:
+        return []
+    told = [f"learned: {decision.learned}, because {decision.reason}"]
+    if decision.candidates:
+        rows = [
+            [c.name, *("" if x is None else f"{x:.3f}" for x in (c.estimate, c.error, c.off_policy)), c.note]
+            for c in decision.candidates
+        ]
+        told.append(aligned([["candidate", "estimate", "error", "off-policy", "note"], *rows], left=True))
+    return told
+
+
+def _terms(found: RunInspection) -> list[str]:
+    if not found.weights:
+        return []
+    known = [weight for weight in found.weights if weight.error < VAGUE]
+    said = [contrast for contrast in found.contrasts if contrast.known]
+    left_out = len(found.weights) - len(known), len(found.contrasts) - len(said)
+    return [
+        "",
+        "what the terms of the user model say, all else equal:",
+        *(f"  {contrast}" for contrast in said),
+        "  (rank is where the log's ranker put an item: how far people look, and what that ranker knew)",
+        "",
+        aligned([["term", "feature", "level", "against", "weight", "95 %"], *map(_weight, known)], left=True),
+        f"left out, as the log says too little: {left_out[0]} weights, {left_out[1]} comparisons; --json has them",
+    ]
+
+
+def _weight(weight: Weight) -> list[str]:
+    interval = f"[{weight.low:+.3f}, {weight.high:+.3f}]"
+    return [weight.term, weight.feature, weight.level or "", weight.against or "", f"{weight.value:+.3f}", interval]
+
+
+def _setting(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

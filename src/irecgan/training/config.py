@@ -80,6 +80,7 @@ class TrainingConfig(BaseModel):
     user_learning_rate: Rate = 5e-4
     discriminator_learning_rate: Rate = 1e-4
     terms_learning_rate: Rate = 0.03
+    terms_prior: Weight = 1.0  # precision of a normal prior on weights of terms, in the steps that sharpen them
     user_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the state that U's click scores read, while U learns
     batch_size: Positive = 32
     agent_clip: Rate | None = 5.0  # largest norm of a gradient

@@ -13,12 +13,15 @@ from irecgan.models.networks import ModelName
 from irecgan.training.calibration import calibrate_stop
 from irecgan.training.config import TrainingConfig
 from irecgan.training.guard import PREDICTED
+from irecgan.training.information import newton_step
 from irecgan.training.journal import Metrics, Name
 from irecgan.training.lab import Lab
 from irecgan.training.learner import mean_loss
 
 CALIBRATION = 5_000
 """Logged sessions on which U's rate of stopping is calibrated."""
+NEWTON_STEPS = 8
+"""At most; from a fitted model, three or four reach the maximum."""
 
 Diagnosis = Callable[[Agent, Sessions, TrainingConfig], Metrics]
 """Further figures on how the agent learns, from held-out sessions."""
@@ -82,6 +85,30 @@ class Fit:
         name = (self.name, index)
         metrics = lab.journal.part(name, lambda: fit_epoch(lab, self.model, lab.data.train, name))
         return metrics if self.diagnose is None else metrics | self.diagnose(lab.agent, lab.data.validation, lab.config)
+
+
+@dataclass(frozen=True)
+class Sharpen:
+    """Take the weights of U's terms to their maximum by Newton's steps, the rest of U as it is, while that helps.
+
+    Steps of a gradient at the rate of terms stay as coarse as that rate. Unit 0 leaves them as they are, to compare.
+    """
+
+    name: str = "sharpen-terms"
+    keeps: tuple[ModelName, ...] = ("user",)
+    teaches: tuple[ModelName, ...] = ("user",)
+
+    def limit(self, lab: Lab) -> int:
+        """The most steps, after unit 0; none without terms."""
+        return 1 if lab.user.terms is None else NEWTON_STEPS + 1
+
+    def unit(self, lab: Lab, index: int) -> Metrics:
+        """One step on the log."""
+        if index:
+            newton_step(lab.user, lab.data.train, lab.config.terms_prior)
+            calibrate_stop(lab.user, lab.data.some(CALIBRATION), processes=lab.processes)
+        validation = mean_loss(lab.judges["user"], lab.data.validation, processes=lab.processes)
+        return {"user/validation": validation, "validation": validation}
 
 
 @dataclass(frozen=True)

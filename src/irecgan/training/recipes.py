@@ -25,7 +25,7 @@ from irecgan.training.losses import (
     weight_metrics,
     whole_slate,
 )
-from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
+from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds, Sharpen
 from irecgan.training.slate_information import slate_information
 
 
@@ -65,7 +65,7 @@ _TABLE = (
         "terms",
         "the user model with terms for what users see and remember of a list; for reranking",
         "user",
-        (Fit("user"),),
+        (Fit("user"), Sharpen()),
         settings={"terms": "all", "layers": 1, "units": 128, "user_learning_rate": 1e-3, "user_dropout": 0.3},
     ),
     Recipe(
