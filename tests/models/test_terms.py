@@ -157,13 +157,6 @@ def test_the_catalogue_is_scored_as_its_items_are() -> None:
     torch.testing.assert_close(ranker.scores(state), ranker.scores_of(state, torch.arange(ITEMS)[None]))
 
 
-def test_without_taste_items_that_terms_cannot_tell_apart_are_equal() -> None:
-    model = user(("rank",), taste="absent")
-    scores = model.score_slates(batch_of(random_sessions(6)), ranked=True)
-    assert scores.std(0).max() == 0
-    assert UserRanker(model).scores(model.start(2)).abs().max() == 0
-
-
 def test_late_ranks_share_a_weight() -> None:
     model = weights(Terms(["rank"]))
     wide = random_sessions(0)

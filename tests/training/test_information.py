@@ -43,7 +43,7 @@ def simulated(sessions: int, seed: int) -> Sessions:
 
 
 def learned(sessions: Sessions, seed: int, epochs: int) -> RecurrentUserModel:
-    user = RecurrentUserModel(Size(ITEMS, 2, 2, 1, terms=("rank", "repeat"), taste="absent"))
+    user = RecurrentUserModel(Size(ITEMS, 2, 2, 1, terms=("rank", "repeat")))
     initialise(user, torch.Generator().manual_seed(seed))
     assert user.terms is not None
     user.terms.attach(log_statistics(sessions))

@@ -95,8 +95,6 @@ def test_settings_name_the_terms_and_what_is_wrong() -> None:
     assert TrainingConfig.parse(["terms=none"]).terms == ()
     with pytest.raises(UserError, match=r"setting terms\.0: found 'order'"):
         TrainingConfig.parse(["terms=order"])
-    with pytest.raises(UserError, match=r"setting taste: found 'absent'.*expected terms with it"):
-        TrainingConfig.parse(["taste=absent"])
 
 
 def test_what_is_given_goes_before_the_settings_of_a_recipe() -> None:

@@ -64,7 +64,13 @@ def test_same_seed_same_weights_another_seed_others(recipe: str, tmp_path: Path)
 @pytest.mark.parametrize("settings", [TINY, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize(
     ("recipe", "units"),
-    [*((recipe, units) for recipe in ("pgu", "irecgan") for units in (1, 4, 7, 8)), ("slate", 2), ("latent", 2)],
+    [
+        *((recipe, units) for recipe in ("pgu", "irecgan") for units in (1, 4, 7, 8)),
+        ("slate", 2),
+        ("latent", 2),
+        ("linear", 3),
+        ("boosting", 1),
+    ],
 )
 def test_a_training_that_was_killed_ends_with_the_same_weights(
     recipe: str, units: int, settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,7 +1,7 @@
 """The models by name."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,18 +11,21 @@ from irecgan.models.agent import Agent, Head
 from irecgan.models.content import Inputs, refill
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.latent import LatentUserModel, one_state, with_new_items
+from irecgan.models.lists import ListUserModel
 from irecgan.models.outputs import TiedOutput, UntiedOutput
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
+from irecgan.models.terms import Terms
+from irecgan.models.trees import Trees
 from irecgan.models.user import RecurrentUserModel, Stop
 
-ModelName = Literal["user", "agent", "discriminator", "latent"]
-NETWORKS: tuple[ModelName, ...] = ("user", "agent", "discriminator", "latent")
-FITTED: tuple[ModelName, ...] = ("latent",)
-"""Those without weights that gradients move."""
-Network = RecurrentUserModel | Agent | Discriminator | LatentUserModel
-Deployed = Literal["user", "agent", "latent", "popularity"]
+ModelName = Literal["user", "agent", "discriminator", "latent", "linear", "boosting"]
+NETWORKS: tuple[ModelName, ...] = get_args(ModelName)
+Deployed = Literal["user", "agent", "latent", "linear", "boosting", "popularity"]
 """What may rank the items of a run: a network, or the counts that every run keeps."""
+FITTED: tuple[ModelName, ...] = ("latent", "linear", "boosting")
+"""Those without weights that gradients move."""
+Network = RecurrentUserModel | Agent | Discriminator | LatentUserModel | ListUserModel
 
 
 def blank_network(
@@ -50,6 +53,8 @@ def blank_network(
     refill(network)
     if isinstance(network, LatentUserModel) and str(device) != "meta":
         network.set_tables(one_state(size.items))  # which are no weights to be drawn
+    if isinstance(network, ListUserModel) and str(device) != "meta":
+        network.forget()
     return network
 
 
@@ -68,6 +73,13 @@ def grown(
     weights = {key: value for key, value in network.state_dict().items() if not key.startswith("heads.")}
     larger.load_state_dict(_with_new_items(weights, network, new))
     return larger
+
+
+def readers(networks: Iterable[Network]) -> list[Terms | ListUserModel]:
+    """What of ``networks`` has to be told what a log says of its items, by a method ``attach``."""
+    found: list[Terms | ListUserModel] = [network for network in networks if isinstance(network, ListUserModel)]
+    users = (network for network in networks if isinstance(network, RecurrentUserModel))
+    return [*found, *(user.terms for user in users if user.terms is not None)]
 
 
 def _with_new_items(weights: Mapping[str, Tensor], network: Network, new: int) -> dict[str, Tensor]:
@@ -97,3 +109,7 @@ def _constructed(
             return Discriminator(size, reward_law, inputs)
         case "latent":
             return LatentUserModel(one_state(size.items), reward_law)  # its sizes are those of what it loads
+        case "linear":
+            return ListUserModel(size.items, Terms(size.terms), reward_law)
+        case "boosting":
+            return ListUserModel(size.items, Trees(size.terms), reward_law)  # likewise

@@ -13,7 +13,6 @@ from irecgan.models.outputs import Output, TiedOutput
 from irecgan.models.terms import TermName, Terms
 
 Cell = Literal["lstm", "gru"]
-Taste = Literal["recurrent", "absent"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,6 @@ class Size:
     cell: Cell = "lstm"
     output: Output = "untied"  # of the agent
     terms: tuple[TermName, ...] = ()  # of U's click scores
-    taste: Taste = "recurrent"  # what U's click scores are besides: dot products with s_t, or nothing
 
 
 @dataclass(frozen=True)

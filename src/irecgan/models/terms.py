@@ -140,8 +140,25 @@ class Terms(nn.Module):
         """The numbers that the weights multiply. (M, K, F)"""
         return torch.cat([_columns(feature, feature.of(view)) for feature in self.features], dim=2)
 
+    def widened(self, values: Tensor) -> Tensor:
+        """The same from the `numbers` of some items. (R, J) -> (R, F) float64"""
+        columns = zip(self.features, values.unbind(1), strict=True)
+        return torch.cat([_columns(f, column.long() if f.levels else column) for f, column in columns], dim=1).double()
+
 
 def _columns(feature: Feature, value: Tensor) -> Tensor:
     if not feature.levels:
         return value[..., None].float()
     return nn.functional.one_hot(value, feature.width + 1)[..., :-1].float()
+
+
+def numbers(features: Sequence[Feature], view: View) -> Tensor:
+    """What every feature says of every item, labels as places in their levels. (M, K, J) float32
+
+    Where ranks are not read, all items are as if they stood first.
+    """
+    columns = []
+    for feature in features:
+        value = feature.of(view).float().expand(view.last.shape)
+        columns.append(torch.where(view.ranked[:, None], value, 0.0) if feature.term == "rank" else value)
+    return torch.stack(columns, dim=2)

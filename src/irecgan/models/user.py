@@ -99,7 +99,6 @@ class RecurrentUserModel(nn.Module):
         self.reward = nn.Linear(size.units, size.embedding)
         self.stop = nn.Linear(size.units, 1)
         self.terms = Terms(size.terms) if size.terms else None
-        self.taste = size.taste
         self.stop_kind = stop
         self.reward_law = reward_law or RewardLaw()
         self.catalogue_size = size.items
@@ -210,14 +209,10 @@ class RecurrentUserModel(nn.Module):
 
     def _dot(self, states: Tensor, embedded: Tensor) -> Tensor:
         """The recurrent scores of items ``embedded`` (M, K, E) at ``states`` (M, H). (M, K)"""
-        if self.taste == "absent":
-            return embedded.new_zeros(embedded.shape[:2])
         return _dot(self.click(states), embedded)
 
     def _item_scores(self, states: Tensor) -> ItemScores:
         query, content = self.click(states), self.encoder.content
-        if self.taste == "absent":
-            query = torch.zeros_like(query)
         scores = None if content is None else ContentScores(query, content, self.catalogue_size)
         return ItemScores(query, self.encoder.embedding.weight, None, self.catalogue_size, content=scores)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from irecgan.models.contrasts import Contrast, Weight, contrasts, weights
+from irecgan.models.lists import ListUserModel
 from irecgan.models.networks import ModelName
 from irecgan.models.user import RecurrentUserModel
 from irecgan.runs.manifest import Manifest
@@ -64,8 +65,8 @@ class RunInspection:
 def inspect_run(directory: Path) -> RunInspection:
     """Look at a run. Raises UserError when it is not a whole run of this version."""
     run = load_run(directory)
-    user = run.networks.get("user")
-    terms = user.terms if isinstance(user, RecurrentUserModel) else None
+    users = (n for n in run.networks.values() if isinstance(n, RecurrentUserModel | ListUserModel))
+    terms = next((user.terms for user in users if user.terms is not None), None)
     codes = [run.inputs.items.code if run.inputs.items else None, run.inputs.context]
     return RunInspection(
         name=directory.resolve().name,

@@ -15,10 +15,10 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.statistics import ItemCounts
 from irecgan.errors import UserError
 from irecgan.models.content import Inputs
-from irecgan.models.networks import NETWORKS, Deployed, ModelName, Network, blank_network
+from irecgan.models.networks import NETWORKS, Deployed, ModelName, Network, blank_network, readers
 from irecgan.models.recurrent import Size
 from irecgan.models.rewards import RewardLaw
-from irecgan.models.user import RecurrentUserModel, Stop
+from irecgan.models.user import Stop
 from irecgan.models.views import Statistics
 from irecgan.policies.co_click import Neighbours
 from irecgan.runs.columns import read_columns, write_columns
@@ -113,15 +113,16 @@ def load_run(directory: Path) -> Run:
 def _attach(
     networks: Mapping[ModelName, Network], counts: ItemCounts | None, related: Neighbours | None, directory: Path
 ) -> None:
-    """Give a user model with terms what they read of the log."""
-    user = networks.get("user")
-    if not isinstance(user, RecurrentUserModel) or user.terms is None:
+    """Give user models that see lists what they read of the log."""
+    found = readers(networks.values())
+    if not found:
         return
     if counts is None or related is None:
         raise UserError(
             f"{directory / ITEMS}: found no counts of items, which its model reads; expected those of its log"
         )
-    user.terms.attach(Statistics(counts.with_unknown(), related))
+    for reader in found:
+        reader.attach(Statistics(counts.with_unknown(), related))
 
 
 def _served(network: Network) -> dict[str, Tensor]:

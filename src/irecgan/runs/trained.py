@@ -14,13 +14,16 @@ from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
 from irecgan.models.latent import LatentUserModel
+from irecgan.models.lists import ListUserModel
 from irecgan.models.networks import Network
-from irecgan.models.terms import Terms
+from irecgan.models.terms import TermName, Terms
+from irecgan.models.trees import Trees
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.context import ContextRanker, InContext
 from irecgan.policies.elsewhere import Elsewhere
 from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.latent import LatentRanker, acting
+from irecgan.policies.lists import ListRanker
 from irecgan.policies.popularity import Popularity
 from irecgan.policies.ranking import UserRanker, first_of_ranking
 from irecgan.policies.translated import Translated
@@ -30,6 +33,9 @@ from irecgan.runs.store import Run, load_run
 Value = str | float | Sequence[str]
 Context = Mapping[str, Value]
 """Values of context columns: text, numbers or, for lists, several texts."""
+
+
+_Scorer = Agent | RecurrentUserModel | LatentRanker | ListUserModel | Popularity
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,18 @@ class TrainedPolicy:
     @property
     def reads_order(self) -> bool:
         """Whether its scores of a list depend on the order in which the list is shown."""
-        return self._terms is not None and bool({"rank", "list"} & set(self._terms.names))
+        return bool({"rank", "list"} & set(self._terms))
 
     @property
-    def _terms(self) -> Terms | None:
-        return self._scorer.terms if isinstance(self._scorer, RecurrentUserModel) else None
+    def _terms(self) -> tuple[TermName, ...]:
+        """What it reads of lists, so that it can score items that are not in the catalogue."""
+        match self._scorer:
+            case RecurrentUserModel(terms=Terms(names=names)) | ListUserModel(chooser=Terms(names=names)):
+                return names
+            case ListUserModel(chooser=Trees(names=names)):
+                return names
+            case _:
+                return ()
 
     @torch.no_grad()
     def recommend(
@@ -119,7 +132,7 @@ class TrainedPolicy:
             twice = next(item for i, item in enumerate(ids) if str(item) in map(str, ids[:i]))
             raise UserError(f"candidates: found item {twice!r} twice, expected each item once")
         index = self.catalogue.index_any(ids)
-        scored = (index < len(self.catalogue)) | (self._terms is not None)
+        scored = (index < len(self.catalogue)) | bool(self._terms)
         ranker = self.within(context, ranked=ranked)
         scores = ranker.scores_of(self._state(ranker, history), index[None].to(self.device))[0].cpu()
         scores = scores.masked_fill(~scored, -torch.inf)
@@ -134,9 +147,9 @@ class TrainedPolicy:
         -inf where nothing is shown and, unless the policy has terms, for items that are not in the catalogue.
         ``ranked``: terms that read the shown order are on; without, scores are as if the policy made the order.
         """
-        scored = batch.shown if self._terms is not None else batch.slate < len(self.catalogue)
+        scored = batch.shown if self._terms else batch.slate < len(self.catalogue)
         here, scorer = batch.to(self.device), self._scorer
-        if isinstance(scorer, RecurrentUserModel):
+        if isinstance(scorer, RecurrentUserModel | ListUserModel):
             scores = scorer.score_slates(here, ranked=ranked)
         else:
             scores = scorer.score_slates(here)
@@ -167,6 +180,8 @@ class TrainedPolicy:
         ranker, reader = self.ranker, self._reader
         if ranked and isinstance(ranker, UserRanker):
             ranker = reader = UserRanker(ranker.user, ranked=True)
+        if ranked and isinstance(ranker, ListRanker):
+            ranker = ListRanker(ranker.user, ranked=True)
         if not context:
             return ranker
         if self.context is None or reader is None:
@@ -195,9 +210,7 @@ def _deployed(run: Run, name: str, device: torch.device) -> Network | Popularity
     return network.to(device)
 
 
-def ranking(
-    deployed: Network | Popularity,
-) -> tuple[Agent | RecurrentUserModel | LatentRanker | Popularity, Ranker[Any], ContextRanker[Any] | None]:
+def ranking(deployed: Network | Popularity) -> tuple[_Scorer, Ranker[Any], ContextRanker[Any] | None]:
     """What scores logged slates, what ranks the catalogue, and the same where it may read context."""
     match deployed:
         case Agent():
@@ -208,6 +221,8 @@ def ranking(
         case LatentUserModel():
             planned = LatentRanker(deployed)
             return planned, planned, None
+        case ListUserModel():
+            return deployed, ListRanker(deployed), None
         case Popularity():
             return deployed, deployed, None
         case _:

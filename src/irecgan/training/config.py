@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from irecgan.data.fitting import parse_wanted
 from irecgan.errors import UserError
 from irecgan.models.outputs import Output
-from irecgan.models.recurrent import Cell, Size, Taste
+from irecgan.models.recurrent import Cell, Size
 from irecgan.models.terms import TERMS, TermName
 from irecgan.models.user import Stop
 
@@ -53,7 +53,6 @@ class TrainingConfig(BaseModel):
     stop: Stop = "history"
     output: Output = "untied"  # of the agent: a row of weights for each item, or its embedding, projected
     terms: Terms = ()  # of U's click scores: names with a comma between them, or all
-    taste: Taste = "recurrent"  # what U's click scores are besides; absent leaves the terms alone
 
     softmax: Literal["full", "sampled"] = "full"  # that the agent learns by; held-out losses are always of the full one
     negatives: Positive = 1000  # items drawn for each batch, with softmax=sampled
@@ -123,13 +122,6 @@ class TrainingConfig(BaseModel):
             raise ValueError("expected softmax=sampled with it: a full softmax reads every row")
         return value
 
-    @field_validator("taste")
-    @classmethod
-    def _needs_terms(cls, value: str, info: ValidationInfo) -> str:
-        if value == "absent" and not info.data.get("terms"):
-            raise ValueError("expected terms with it: click scores would all be 0")
-        return value
-
     @field_validator("slate_likelihood")
     @classmethod
     def _needs_all_scores(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -146,15 +138,13 @@ class TrainingConfig(BaseModel):
 
     def size(self, items: int) -> Size:
         """The dimensions of networks over a catalogue of ``items``."""
-        return Size(
-            items, self.embedding, self.units, self.layers, self.cell, self.output, terms=self.terms, taste=self.taste
-        )
+        return Size(items, self.embedding, self.units, self.layers, self.cell, self.output, terms=self.terms)
 
     def over(self, defaults: Mapping[str, Any]) -> "TrainingConfig":
         """These settings where they were given, and else ``defaults``.
 
         >>> TrainingConfig.parse(["units=64"]).over({"units": 8, "layers": 1}).size(5)
-        Size(items=5, embedding=50, units=64, layers=1, cell='lstm', output='untied', terms=(), taste='recurrent')
+        Size(items=5, embedding=50, units=64, layers=1, cell='lstm', output='untied', terms=())
         """
         return self.checked({**defaults, **self.model_dump(exclude_unset=True)})
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from irecgan.data.batch import Sessions, SessionSource, in_order
 from irecgan.data.statistics import ItemCounts
+from irecgan.models.lists import ListUserModel
 from irecgan.models.user import RecurrentUserModel
 from irecgan.models.views import Statistics
 from irecgan.policies.co_click import co_clicks
@@ -17,20 +18,23 @@ _PRIOR = 0.01
 """Precision of a weight of which the log says nothing: a standard deviation of 10."""
 
 
+UserWithTerms = RecurrentUserModel | ListUserModel
+
+
 def log_statistics(sessions: Sessions) -> Statistics:
     """What terms read of the log that is learned from."""
     return Statistics(ItemCounts.of(sessions).with_unknown(), co_clicks(sessions))
 
 
 @torch.no_grad()
-def set_covariance(user: RecurrentUserModel, sessions: Sessions) -> None:
+def set_covariance(user: UserWithTerms, sessions: Sessions) -> None:
     """Set the covariance of the weights of ``user``'s terms from the ``sessions`` that it learned from."""
     if user.terms is not None:
         user.terms.covariance.copy_(weight_covariance(user, sessions))
 
 
 @torch.no_grad()
-def weight_covariance(user: RecurrentUserModel, sessions: Sessions) -> Tensor:
+def weight_covariance(user: UserWithTerms, sessions: Sessions) -> Tensor:
     """The covariance of the weights of terms, with the rest of the model as it is. (F, F) float64
 
     The sandwich H^-1 G H^-1 of the conditional logit (White, 1982; clustered as in Liang and Zeger, 1986): H is the
@@ -48,7 +52,7 @@ def weight_covariance(user: RecurrentUserModel, sessions: Sessions) -> Tensor:
 
 
 @torch.no_grad()
-def newton_step(user: RecurrentUserModel, sessions: Sessions, precision: float) -> None:
+def newton_step(user: UserWithTerms, sessions: Sessions, precision: float) -> None:
     """Move the weights of terms to the maximum of a quadratic through their likelihood, the rest of the model as it is.
 
     ``precision``: of a normal prior around 0, which the likelihood is multiplied with.
@@ -70,7 +74,7 @@ class _Information:
     spread: Tensor  # (F, F) the sum over sessions of the outer products of their gradients
 
 
-def _information(user: RecurrentUserModel, sessions: Sessions, batch_size: int = 64) -> _Information:
+def _information(user: UserWithTerms, sessions: Sessions, batch_size: int = 64) -> _Information:
     """That of ``sessions``; of more than SESSIONS the first ones count for all."""
     assert user.terms is not None
     weight = user.terms.weight.detach().double()
@@ -84,7 +88,7 @@ def _information(user: RecurrentUserModel, sessions: Sessions, batch_size: int =
     return _Information(weight, share * hessian, share * score.sum(0), share * score.T @ score)
 
 
-def _batch_information(user: RecurrentUserModel, sessions: SessionSource, rows: Tensor) -> tuple[Tensor, Tensor]:
+def _batch_information(user: UserWithTerms, sessions: SessionSource, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The information (F, F) of the clicks in some sessions, and the score of each. (B, F)"""
     assert user.terms is not None
     batch = sessions.batch(rows).to(user.terms.weight.device)

@@ -14,7 +14,8 @@ from irecgan.models.agent import Agent, Head
 from irecgan.models.content import hide_ids
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.latent import LatentUserModel
-from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network
+from irecgan.models.lists import ListUserModel
+from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network, readers
 from irecgan.models.outputs import learn_by_rows
 from irecgan.models.recurrent import initialise
 from irecgan.models.user import Learning, RecurrentUserModel
@@ -48,6 +49,8 @@ class Lab:
     agent: Agent
     discriminator: Discriminator
     latent: LatentUserModel
+    linear: ListUserModel
+    boosting: ListUserModel
     learners: Mapping[ModelName, Learner]  # of the models that learn by gradients
     fitted: Mapping[ModelName, Fitted]  # those that learn otherwise
     losses: Mapping[ModelName, Loss]  # of U and A, as functions of a batch; D's takes two batches
@@ -209,8 +212,7 @@ def make_lab(
     models = {name: model.to(processes.device) if name in teaches else model for name, model in drawn.items()}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
     learners = {name: _learner(name, models[name], config, processes) for name in teaches if name not in FITTED}
-    if user.terms is not None and "user" in teaches:
-        user.terms.attach(log_statistics(data.train))
+    _attach([models[name] for name in teaches], data)
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
         "agent": partial(agent_loss, agent, config=config),
@@ -223,6 +225,8 @@ def make_lab(
         agent=agent,
         discriminator=cast(Discriminator, models["discriminator"]),
         latent=cast(LatentUserModel, models["latent"]),
+        linear=cast(ListUserModel, models["linear"]),
+        boosting=cast(ListUserModel, models["boosting"]),
         learners=learners,
         fitted={name: Fitted(models[name]) for name in teaches if name in FITTED},
         losses=losses,
@@ -232,6 +236,14 @@ def make_lab(
         proposal=_proposal(data, config) if config.softmax == "sampled" else None,
         processes=processes,
     )
+
+
+def _attach(models: Sequence[Network], data: TrainingData) -> None:
+    """Give user models that see lists what they read of the log."""
+    if found := readers(models):
+        statistics = log_statistics(data.train)
+        for reader in found:
+            reader.attach(statistics)
 
 
 def _drawn(

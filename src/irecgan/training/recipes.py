@@ -16,6 +16,7 @@ from irecgan.training.distillation import Distil
 from irecgan.training.gates import Gate, Noted
 from irecgan.training.lab import Lab
 from irecgan.training.latent.fit import FitLatent, PlanLatent
+from irecgan.training.lists.phases import FitBoosting, FitLinear
 from irecgan.training.losses import (
     AgentLoss,
     actor_critic,
@@ -70,10 +71,17 @@ _TABLE = (
     ),
     Recipe(
         "linear",
-        "those terms alone, without a recurrent score: a conditional logit on list features",
-        "user",
-        (Fit("user"),),
-        settings={"terms": "all", "taste": "absent", "layers": 1, "units": 16, "user_learning_rate": 1e-3},
+        "those terms alone, without a network: a conditional logit on what is seen of a list",
+        "linear",
+        (FitLinear(),),
+        settings={"terms": "all"},
+    ),
+    Recipe(
+        "boosting",
+        "gradient-boosted trees on what is seen of a list",
+        "boosting",
+        (FitBoosting(),),
+        settings={"terms": "all"},
     ),
     Recipe(
         "lstmd",

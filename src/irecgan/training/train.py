@@ -19,7 +19,9 @@ from irecgan.data.stored import BLOCK, stored
 from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
+from irecgan.models.lists import ListUserModel
 from irecgan.models.networks import FITTED, ModelName, Network, grown
+from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.co_click import co_clicks
 from irecgan.policies.popularity import return_weighted_counts
 from irecgan.runs.manifest import MANIFEST, Decision, Manifest, Origin
@@ -247,8 +249,9 @@ def _finish(
     directory: Path, recipe: Recipe, lab: Lab, columns: Columns, origin: Origin, *, decision: Decision | None
 ) -> None:
     config, data = lab.config, lab.data
-    if lab.user.terms is not None and "user" in recipe.teaches:
-        set_covariance(lab.user, data.train)
+    for model in (lab.model(name) for name in recipe.teaches):
+        if isinstance(model, RecurrentUserModel | ListUserModel):
+            set_covariance(model, data.train)
     size, new = config.size(len(columns.catalogue)), len(columns.catalogue) - data.items
 
     def network(name: ModelName) -> Network:
