@@ -10,6 +10,7 @@ from typing import NoReturn, cast
 
 import irecgan
 from irecgan.commands.interface import Command, speaks
+from irecgan.ending import Terminated, ending_when_terminated
 from irecgan.errors import UserError
 
 COMMANDS = {
@@ -32,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns 0 done, 2 the user's mistake, 130 interrupted.
+    """Run the command line. Returns 0 done, 2 the user's mistake, 130 interrupted, 143 told to end by SIGTERM.
 
     Anything else that goes wrong is our fault: the traceback is shown and Python exits with 1.
     """
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.addLevelName(level, logging.getLevelName(level).lower())
     try:
         name, rest = _command(list(sys.argv[1:] if argv is None else argv))
-        return _run(name, rest)
+        with ending_when_terminated():
+            return _run(name, rest)
     except UserError as error:
         _complain(str(error))
         return 2
@@ -51,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _complain(f"{error.filename or 'file system'}: {error.strerror or error}")
         return 2
+    except Terminated:
+        _complain("terminated")
+        return 143
     except KeyboardInterrupt:
         _complain("interrupted")
         return 130

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -37,6 +38,27 @@ def test_an_interrupted_experiment_goes_on_to_the_same_results(
     assert one == other
     assert printed == {**other, "report": str(tmp_path / "whole" / "report.html")}
     assert (tmp_path / "whole" / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_terminated_experiment_leaves_no_process_and_no_folder_behind(tmp_path: Path) -> None:
+    scratch, cells = tmp_path / "scratch", tmp_path / "out" / "cells"
+    scratch.mkdir()
+    argv = ["reproduce", "figure3", "--out", str(tmp_path / "out"), "--workers", "1", *SMALL]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "irecgan", *argv],
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not (list(cells.glob("[!.]*.json")) and list(scratch.glob("tmp*"))) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate()  # until the workers, too, have let go of it
+    assert process.returncode == 143, stderr
+    assert stderr.splitlines() == ["error: terminated"]
+    assert not list(scratch.glob("tmp*"))  # torch leaves a folder of its own
+    assert not list(cells.glob(".*"))
 
 
 @pytest.mark.parametrize(

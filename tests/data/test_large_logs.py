@@ -223,16 +223,24 @@ write = prepare.SessionLog.write
 def killed(log, path):
     write(log, path)
     if path.name == "validation.parquet":
-        raise KeyboardInterrupt
+        {end}
 prepare.SessionLog.write = killed
 from irecgan.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_an_interrupted_preparation_leaves_nothing(large: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("end", "code", "told"),
+    [
+        ("raise KeyboardInterrupt", 130, "error: interrupted\n"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, "error: terminated\n"),
+    ],
+)
+def test_an_interrupted_preparation_leaves_nothing(end: str, code: int, told: str, large: Path, tmp_path: Path) -> None:
     argv = ["prepare", "log", str(large), "--out", str(tmp_path / "out")]
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED, *argv], capture_output=True, text=True, check=False)
-    assert done.returncode == 130
-    assert done.stderr == "error: interrupted\n"
+    script = INTERRUPTED.replace("{end}", end)
+    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr == told
     assert [path.name for path in tmp_path.iterdir()] == ["log.parquet"]

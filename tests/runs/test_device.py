@@ -35,6 +35,15 @@ def test_an_absent_device_is_said_in_one_line(
     assert len(err.splitlines()) == 1
 
 
+@no_gpu
+def test_a_training_on_an_absent_device_begins_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small_log().write(tmp_path / "log.parquet")
+    argv = ["train", str(tmp_path / "log.parquet"), "--recipe", "pg", "--out", str(tmp_path / "run")]
+    assert main([*argv, "--device", "cuda"]) == 2
+    assert capsys.readouterr().err.startswith("error: --device cuda: found no CUDA device")
+    assert [path.name for path in tmp_path.iterdir()] == ["log.parquet"]
+
+
 def test_a_device_of_no_such_name_is_refused() -> None:
     with pytest.raises(UserError, match="--device tpu: no such device; expected one of cpu, cuda, auto"):
         find_device("tpu")

@@ -40,11 +40,13 @@ def test_stored_sessions_are_the_sessions_and_leave_no_file(tmp_path: Path) -> N
     assert_same(sessions, kept)
     rows = torch.tensor([5, 0, 41])
     assert_same(sessions.select(rows), kept.select(rows))
-    one, other = sessions.batch(rows), kept.batch(rows)
+    first, second = sessions.batch(rows), kept.batch(rows)
     for name in ("slate", "shown", "click", "position", "reward", "score", "real", "touched"):
-        assert torch.equal(getattr(one, name), getattr(other, name)), name
-        assert getattr(one, name).dtype == getattr(other, name).dtype, name
-    assert TrainingData(sessions, sessions, True).fingerprint() == TrainingData(kept, kept, True).fingerprint()
+        assert torch.equal(getattr(first, name), getattr(second, name)), name
+        assert getattr(first, name).dtype == getattr(second, name).dtype, name
+    catalogue = Catalogue.from_log(small_log())
+    one, other = (TrainingData(each, each, True).fingerprint(catalogue) for each in (sessions, kept))
+    assert one == other
     assert not list(tmp_path.iterdir())
 
 

@@ -125,6 +125,19 @@ def test_a_damaged_checkpoint_is_named(
     assert (out / name).exists()
 
 
+def test_a_training_does_not_go_on_with_other_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same numbers for other items: nothing but the ids tells one log from the other."""
+    log = small_log()
+    other = log.frame.with_columns(pl.col("slate").list.eval(pl.element() + 1_000), pl.col("click") + 1_000)
+    with monkeypatch.context() as patch:
+        patch.setattr("irecgan.training.train._finish", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            irecgan.train(log, recipe="pg", out=tmp_path / "run", settings=TINY)
+    with pytest.raises(UserError, match=r"--resume: .*training\.json began with log='"):
+        irecgan.train(SessionLog(other), recipe="pg", out=tmp_path / "run", settings=TINY, resume=True)
+    irecgan.train(log, recipe="pg", out=tmp_path / "run", settings=TINY, resume=True)
+
+
 def test_a_training_killed_at_its_first_or_its_last_breath_can_be_resumed(tmp_path: Path) -> None:
     out, log = tmp_path / "run", small_log()
     out.mkdir()

@@ -1,5 +1,6 @@
 """The frozen map between the user's item ids and the indices that models use."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,6 +81,11 @@ class Catalogue:
     def ids_of(self, index: Tensor) -> list[ItemId]:
         """The ids of indices (R,)."""
         return self.items.gather(index.tolist()).to_list()
+
+    def digest(self) -> str:
+        """A digest of the ids and their order; 1 and "1" are not alike."""
+        kind, ids = str(self.items.dtype), self.items.cast(pl.String).to_list()
+        return hashlib.sha256("\0".join([kind, *ids]).encode()).hexdigest()
 
     def _as_written(self, ids: pl.Series) -> pl.Series:
         """Text as ids; null where it is not the shortest writing of an integer and ids are integers."""

@@ -8,6 +8,7 @@ from irecgan.errors import UserError
 from irecgan.files import read_json
 
 REPORT = "prepare.json"
+_RUN = ("run.json", "training.json")  # of a training that is finished, or under way
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ def prepared_shares(path: Path) -> Shares:
 def find_prepared(path: Path) -> Prepared | None:
     """The parts of a prepared directory; None when ``path`` is not one.
 
-    Raises UserError when a part is missing.
+    Raises UserError when a part is missing, or ``path`` is a run.
     """
+    if any((path / name).is_file() for name in _RUN):
+        raise UserError(f"{path}: is a run; expected a session log, or a directory that 'irecgan prepare' made")
     if not (path / REPORT).is_file():
         return None
     parts = [path / f"{name}.parquet" for name in ("train", "validation", "test")]

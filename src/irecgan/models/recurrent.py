@@ -1,6 +1,7 @@
 """A recurrent network that runs over whole sessions or one step at a time, with copyable state."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,11 +67,16 @@ class Recurrent(nn.Module):
         network = {"lstm": nn.LSTM, "gru": nn.GRU}[size.cell]
         self.network = network(inputs, size.units, size.layers, batch_first=True)
         self.kind = size.cell
+        self.rounds = False  # see rounded_products
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs after each input. (B, T, I) -> (B, T, H)"""
-        outputs, _ = self.network(inputs)
-        return outputs  # type: ignore[no-any-return]
+        if not self.rounds:
+            outputs, _ = self.network(inputs)
+            return outputs  # type: ignore[no-any-return]
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            outputs, _ = self.network(inputs)
+        return outputs.to(inputs)  # type: ignore[no-any-return]
 
     def start(self, sessions: int) -> RecurrentState:
         """The zero state of ``sessions`` sessions."""
@@ -85,6 +91,24 @@ class Recurrent(nn.Module):
             return RecurrentState(hidden, None)
         _, (hidden, cell) = self.network(inputs[:, None], (state.hidden, state.cell))
         return RecurrentState(hidden, cell)
+
+
+@contextmanager
+def rounded_products(network: nn.Module) -> Iterator[None]:
+    """Have the recurrent layers of ``network`` work in bfloat16 where they run over whole sessions.
+
+    That is where learning spends its time. Their inputs and outputs, all weights, the states that a roll-out carries,
+    scores and losses stay float32 (Micikevicius et al., 2018, "Mixed precision training"; bfloat16 has the range of
+    float32, so that losses need no scale).
+    """
+    parts = [part for part in network.modules() if isinstance(part, Recurrent)]
+    for part in parts:
+        part.rounds = True
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.rounds = False
 
 
 class ClickEncoder(nn.Module):

@@ -56,6 +56,7 @@ class TrainingConfig(BaseModel):
 
     softmax: Literal["full", "sampled"] = "full"  # that the agent learns by; held-out losses are always of the full one
     negatives: Positive = 1000  # items drawn for each batch, with softmax=sampled
+    precision: Literal["float32", "bfloat16"] = "float32"  # of recurrent layers while they learn; bfloat16 on GPUs
     sparse: bool = False  # with softmax=sampled: of tables with a row for each item, Adam moves the rows a batch read
 
     item_features: str | None = None  # columns of items.parquet that models read: price,brand:category,tags:list or all

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import Joined, Sessions, SessionSource
+from irecgan.data.catalogue import Catalogue
 from irecgan.data.sparse import SparseRows
 from irecgan.errors import UserError
 from irecgan.models.content import Inputs
@@ -72,12 +73,12 @@ class TrainingData:
         first = self.train.select(torch.arange(min(sessions, len(self.train))))
         return Sessions.concat([self.validation, first])
 
-    def fingerprint(self, *, touched: bool = False) -> str:
+    def fingerprint(self, catalogue: Catalogue, *, touched: bool = False) -> str:
         """A digest of every number that is learned from, to tell whether two trainings see the same log.
 
-        ``touched``: the items touched last are learned from too.
+        ``catalogue``: whose ids the items have. ``touched``: the items touched last are learned from too.
         """
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(catalogue.digest().encode())
         for sessions in (self.train, self.validation):
             for each in fields(sessions):
                 values = getattr(sessions, each.name)

@@ -71,6 +71,11 @@ class Processes:
         """How many of ``count`` things this process makes; together they make as many or, of very few, more."""
         return max(1, count // self.size + (self.rank < count % self.size))
 
+    def make_room(self, models: Sequence[nn.Module]) -> None:
+        """Share memory for the gradients of the largest of ``models``, which learn by turns."""
+        if self.memory is not None and models:
+            self.memory.reserve(max(map(numbers, models)))
+
     def gradients(self, model: nn.Module) -> Gradients:
         """How ``model`` gets the gradients of what all processes lose."""
         if self.size == 1:
@@ -88,17 +93,29 @@ class Processes:
 
     def gather(self, values: Tensor) -> Tensor:
         """The numbers (R,) of all processes, whatever R is in each, in the order of ranks and on the CPU."""
+        return self.gather_all([values])[0]
+
+    def gather_all(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """As `gather`, of each of ``values``: they travel together."""
         if self.size == 1:
-            return values.cpu()
-        values = values.to(self.device)
-        counts = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.size)]
-        dist.all_gather(counts, torch.tensor([len(values)], device=self.device))
-        lengths = [int(count) for count in counts]
-        padded = values.new_zeros(max(lengths))
-        padded[: len(values)] = values
-        parts = [torch.empty_like(padded) for _ in range(self.size)]
-        dist.all_gather(parts, padded)
-        return torch.cat([part[:n] for part, n in zip(parts, lengths, strict=True)]).cpu()
+            return [value.cpu() for value in values]
+        data = torch.cat([value.contiguous().view(torch.uint8) for value in values]).to(self.device)
+        sizes = torch.tensor([value.numel() * value.element_size() for value in values], device=self.device)
+        counts = torch.stack(self._of_all(sizes)).cpu()  # (N, V) bytes
+        lengths = counts.sum(1)
+        padded = data.new_zeros(int(lengths.max()))
+        padded[: len(data)] = data
+        parts = [
+            part[:length].cpu().split(count)
+            for part, length, count in zip(self._of_all(padded), lengths.tolist(), counts.tolist(), strict=True)
+        ]
+        return [torch.cat([part[at] for part in parts]).view(value.dtype) for at, value in enumerate(values)]
+
+    def _of_all(self, value: Tensor) -> list[Tensor]:
+        """The tensors of all processes, which have one shape."""
+        parts = [torch.empty_like(value) for _ in range(self.size)]
+        dist.all_gather(parts, value)
+        return parts
 
     def agreed(self, numbers: Mapping[str, float]) -> dict[str, float]:
         """The ``numbers`` as the first process has them: what is decided by them is decided alike."""

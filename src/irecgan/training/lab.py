@@ -36,6 +36,8 @@ from irecgan.worlds.learned import LearnedWorld
 
 GENERATED_AT_ONCE = 10_000
 """Sessions, of those made for one epoch, that are padded to one length."""
+_KEPT = ("item", "click", "position", "reward", "propensity", "score", "touched", "generated")
+"""What sessions hold besides where they begin, and context, which generated ones have none of."""
 
 
 @dataclass(frozen=True)
@@ -138,20 +140,11 @@ class Lab:
         """The first ``sessions`` of those that all processes made."""
         if self.processes.size == 1:
             return mine
-        gather = self.processes.gather
-        every = Sessions(
-            step_start=offsets(gather(mine.steps)),
-            item_start=offsets(gather(mine.slate_sizes)),
-            item=gather(mine.item),
-            click=gather(mine.click),
-            position=gather(mine.position),
-            reward=gather(mine.reward),
-            propensity=gather(mine.propensity),
-            score=gather(mine.score),
-            catalogue_size=mine.catalogue_size,
-            touched=None if mine.touched is None else gather(mine.touched),
-            generated=None if mine.generated is None else gather(mine.generated.byte()).bool(),
-        )
+        kept = {name: value for name in _KEPT if (value := getattr(mine, name)) is not None}
+        given = {"steps": mine.steps, "sizes": mine.slate_sizes, **kept}
+        found = dict(zip(given, self.processes.gather_all(list(given.values())), strict=True))
+        step_start, item_start = offsets(found.pop("steps")), offsets(found.pop("sizes"))
+        every = Sessions(step_start, item_start, catalogue_size=mine.catalogue_size, **found)  # type: ignore[arg-type]
         return every.select(torch.arange(sessions))
 
     def discriminator_epoch(self, generated: Sessions, generator: torch.Generator) -> dict[str, float]:
@@ -211,7 +204,9 @@ def make_lab(
     drawn = {name: _drawn(name, data, config, streams, heads, blank=name not in teaches) for name in NETWORKS}
     models = {name: model.to(processes.device) if name in teaches else model for name, model in drawn.items()}
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
-    learners = {name: _learner(name, models[name], config, processes) for name in teaches if name not in FITTED}
+    learning = [name for name in teaches if name not in FITTED]
+    processes.make_room([models[name] for name in learning])
+    learners = {name: _learner(name, models[name], config, processes) for name in learning}
     _attach([models[name] for name in teaches], data)
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
@@ -295,7 +290,8 @@ def _learner(name: ModelName, model: Network, config: TrainingConfig, processes:
     clip = {"user": config.user_clip, "agent": config.agent_clip, "discriminator": config.discriminator_clip}[name]
     terms = model.terms if isinstance(model, RecurrentUserModel) else None
     apart = None if terms is None else (list(terms.parameters()), config.terms_learning_rate)
-    return Learner(model, rate, clip, learn_by_rows(model) if config.sparse else (), processes, apart=apart)
+    tables, rounds = learn_by_rows(model) if config.sparse else (), config.precision == "bfloat16"
+    return Learner(model, rate, clip, tables, processes, apart=apart, rounds=rounds)
 
 
 def _proposal(data: TrainingData, config: TrainingConfig) -> Proposal:

@@ -1,11 +1,13 @@
 """A model with its optimiser: the same for U, A and D."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch, Sessions, SessionSource, in_order
+from irecgan.models.recurrent import rounded_products
 from irecgan.tensors import below
 from irecgan.training.distributed import ALONE, Processes
 from irecgan.training.journal import Journal
@@ -19,7 +21,7 @@ class Learner:
 
     ``tables``: parameters with sparse gradients, see `irecgan.models.outputs.learn_by_rows`. ``apart``: parameters
     that learn at another rate, and that rate. ``processes`` learn together: each from its share of a batch, and all
-    move by the gradient of the whole.
+    move by the gradient of the whole. ``rounds``: by products of `rounded_products`.
     """
 
     def __init__(
@@ -31,11 +33,13 @@ class Learner:
         processes: Processes = ALONE,
         *,
         apart: tuple[Sequence[nn.Parameter], float] | None = None,
+        rounds: bool = False,
     ) -> None:
         self.model = model
         self.processes = processes
         self._gradients = processes.gradients(model)
         self.clip = clip
+        self.rounds = rounds
         special, rate = apart or ((), learning_rate)
         elsewhere = {id(parameter) for parameter in (*tables, *special)}
         dense = [parameter for parameter in model.parameters() if id(parameter) not in elsewhere]
@@ -50,7 +54,8 @@ class Learner:
         With several processes it is the sum over all of their losses that goes down, and the value is this one's.
         """
         self.model.zero_grad(set_to_none=True)
-        value = self._gradients(loss)
+        with rounded_products(self.model) if self.rounds else nullcontext():
+            value = self._gradients(loss)
         if self.by_rows is not None:
             _coalesce(self.model)
         if self.clip is not None:

@@ -103,13 +103,15 @@ def _train(  # noqa: PLR0917
         raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
     if processes.size > 1 and (found.chooses or set(FITTED) & set(found.teaches)):
         raise UserError(f"recipe {recipe}: found {processes.size} processes; it is fitted by one")
+    if config.precision != "float32" and processes.device.type == "cpu":
+        raise UserError(f"setting precision: found {config.precision} on the CPU; expected float32, or a GPU")
     streams = Streams(seed)
     data, columns = _read(log, validation, config, streams, directory, items=items)
     origin = Origin(
         recipe=recipe,
         seed=seed,
         settings=config.model_dump(mode="json"),
-        log=data.fingerprint(touched=bool(config.terms) or found.chooses),
+        log=data.fingerprint(columns.catalogue, touched=bool(config.terms) or found.chooses),
         device=processes.device.type,
         processes=processes.size,
     )
