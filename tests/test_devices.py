@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.models.agent import Agent
 from irecgan.models.discriminator import Discriminator
-from irecgan.models.recurrent import Size, initialise
+from irecgan.models.recurrent import Recurrent, Size, initialise
 from irecgan.models.terms import TERMS
 from irecgan.models.user import Learning, RecurrentUserModel
 from irecgan.objectives.adversarial import discriminator_loss
@@ -73,6 +73,11 @@ class Watch(TorchDispatchMode):
         if any(isinstance(leaf, torch.Tensor) and leaf.is_meta for leaf in tree_leaves(made)):
             self.strays[name] += 1
         return made
+
+
+@pytest.fixture(autouse=True)
+def _layers_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recurrent, "packs", False)
 
 
 @pytest.fixture

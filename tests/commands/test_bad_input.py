@@ -56,7 +56,6 @@ def complaints(stderr: str) -> int:
         (["train", "{home}/log.parquet", "--recipe", "pg", "--out", "{new}", "--preset", "tiny"], "--preset tiny"),
         (["train", "{home}/log.parquet", "--recipe", "pg", "--out", "{home}/run"], "exists already"),
         (["train", "{home}/run", "--recipe", "pg", "--out", "{new}"], "run: is a run; expected a session log"),
-        (["inspect", "{home}/run"], "run: is a run; expected a session log"),
         (["evaluate", "{home}/run", "--log", "{home}/run"], "run: is a run; expected a session log"),
         (["train", "{home}/nowhere.csv", "--recipe", "pg", "--out", "{new}"], "nowhere.csv: no such file"),
         (["train", "{home}/WORLD.json", "--recipe", "pg", "--out", "{new}"], "WORLD.json"),
