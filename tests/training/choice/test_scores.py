@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from irecgan.training.choice.auto import highest, winner
+from irecgan.training.choice.auto import highest, to_beat, winner
 from irecgan.training.choice.judges import Scores
 
 
@@ -33,15 +33,23 @@ def test_sessions_are_paired() -> None:
 
 def test_the_first_candidate_is_kept_unless_it_is_clearly_beaten() -> None:
     simple = scores(3.0, 3.0)
-    assert winner({"count": simple, "pg": scores(3.2, 3.2)}) == "count"  # by less than a tenth
-    assert winner({"count": simple, "pg": scores(3.5, 3.5)}) == "pg"
-    assert winner({"count": simple, "pg": scores(2.9, 4.3)}) == "count"  # in one half alone: 0.6 ± 0.7
-    assert winner({"count": simple, "pg": scores(3.5, 3.5), "latent": scores(3.6, 3.6)}) == "latent"
+    assert winner({"count": simple, "pg": scores(3.2, 3.2)}, "count") == "count"  # by less than a tenth
+    assert winner({"count": simple, "pg": scores(3.5, 3.5)}, "count") == "pg"
+    assert winner({"count": simple, "pg": scores(2.9, 4.3)}, "count") == "count"  # in one half alone: 0.6 ± 0.7
+    assert winner({"count": simple, "pg": scores(3.5, 3.5), "latent": scores(3.6, 3.6)}, "count") == "latent"
     assert highest({"count": simple, "pg": scores(3.2, 3.2)}) == "pg"
 
 
+def test_where_slates_tell_nothing_the_fitted_users_are_to_beat() -> None:
+    found = {"count": scores(3.0, 3.0), "pg": scores(3.1, 3.1), "latent": scores(2.9, 2.9)}
+    assert to_beat(found, informed=True) == "count"
+    assert to_beat(found, informed=False) == "latent"
+    assert winner(found, "latent") == "latent"
+    assert to_beat({"count": scores(3.0, 3.0)}, informed=False) == "count"
+
+
 def test_a_single_candidate_wins() -> None:
-    assert winner({"pg": Scores((torch.ones(5), torch.ones(5)))}) == "pg"
+    assert winner({"pg": Scores((torch.ones(5), torch.ones(5)))}, "pg") == "pg"
 
 
 def halves(values: Tensor) -> Scores:
@@ -51,4 +59,4 @@ def halves(values: Tensor) -> Scores:
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_scores_that_shift_together_change_no_order(shift: float) -> None:
     base = torch.linspace(4, 8, 50)
-    assert winner({"a": halves(base + shift), "b": halves(2 * base + shift)}) == "b"
+    assert winner({"a": halves(base + shift), "b": halves(2 * base + shift)}, "a") == "b"

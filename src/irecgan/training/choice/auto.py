@@ -18,13 +18,14 @@ from irecgan.training.choice.judges import Judge, ListJudge, Scores, UserJudge
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.recipes import Recipe, admitted, find_recipe
+from irecgan.training.slate_information import slate_information
 
 FOLDER = "candidates"
 """In a run directory, while candidates are fitted."""
 
 _BY_USERS = ("count", "pg", "slate", "latent")
 _BY_LISTS = ("count", "lstm", "gru4rec", "pg", "linear", "terms")
-"""Candidates; the first is what the others have to beat."""
+"""Candidates; the first is what the others have to beat, see `to_beat`."""
 _USERS = "latent"
 """The recipe whose users judge."""
 _ERRORS, _SHARE = 1.0, 0.1
@@ -45,7 +46,8 @@ def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directo
     scores = {name: judge.scores(pair) for name, pair in found.items() if not isinstance(pair, Candidate)}
     if not scores:
         raise UserError("recipe auto: none of the candidates " + ", ".join(names) + " can be fitted to this log")
-    kept, best = winner(scores), highest(scores)
+    slates = slate_information(data, streams.child("auto"))
+    kept, best = winner(scores, to_beat(scores, informed=slates.passed)), highest(scores)
     learns, gate = admitted(find_recipe(kept), data, streams)
     considered = [
         pair if isinstance(pair, Candidate) else _considered(name, pair, scores[name], judge)
@@ -54,7 +56,7 @@ def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directo
     decision = Decision(
         learned=learns.name,
         reason=_reason(kept, best, scores, judge) + ("" if gate is None else f"; {gate.reason}"),
-        figures=({} if gate is None else gate.figures) | judge.figures,
+        figures=dict(slates.metrics) | judge.figures,
         candidates=tuple(considered),
     )
     return learns, decision
@@ -104,9 +106,18 @@ def highest(scores: Mapping[str, Scores]) -> str:
     return max(scores, key=lambda name: scores[name].mean)
 
 
-def winner(scores: Mapping[str, Scores]) -> str:
-    """The candidate with the highest score where that beats the first one clearly, else the first one."""
-    (first, own), best = next(iter(scores.items())), highest(scores)
+def to_beat(scores: Mapping[str, Scores], *, informed: bool) -> str:
+    """The candidate that others have to beat: the first; but where slates tell nothing, that of the fitted users.
+
+    Slates that were made without knowing the user confound nothing. What items are worth is then told best by a model
+    of the choice within slates, while counts depend on what else was shown.
+    """
+    return _USERS if not informed and _USERS in scores else next(iter(scores))
+
+
+def winner(scores: Mapping[str, Scores], first: str) -> str:
+    """The candidate with the highest score where that beats the ``first`` one clearly, else the first one."""
+    own, best = scores[first], highest(scores)
     margin = max(_ERRORS * own.error_behind(scores[best]), _SHARE * scores[best].mean)
     return best if own.behind(scores[best]) > margin else first
 
