@@ -11,6 +11,7 @@ from irecgan.models.networks import Deployed, ModelName
 from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.runs.manifest import Decision
 from irecgan.seeding import Streams
+from irecgan.training.config import PRESETS
 from irecgan.training.data import TrainingData
 from irecgan.training.distillation import Distil
 from irecgan.training.gates import Gate, Noted
@@ -147,6 +148,7 @@ _TABLE = (
         "the slates of latent, learned by the agent: serves as fast as any other",
         "agent",
         (FitLatent(), PlanLatent(), Distil(planner, attrgetter("latent"))),
+        settings=PRESETS["gru"],
     ),
     Recipe("count", "nothing but the clicks in the log, weighted by what followed them", "popularity", ()),
     Recipe(
