@@ -156,6 +156,8 @@ def measured(arrangement: Arrangement, args: argparse.Namespace) -> Rates:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     logs = args.logs if arrangement.together else [log for log in args.logs if log != "mix"]
+    if not logs:
+        return {}
     given = {**{name: getattr(args, name) for name in ("units", "sessions", "generated")}}
     options = [f"--{name}={value}" for name, value in given.items()]
     options += [f"--batch-size={arrangement.batch_size}", "--logs", *logs]
