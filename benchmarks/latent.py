@@ -35,6 +35,7 @@ from irecgan.tables import aligned
 from irecgan.training.config import TrainingConfig
 from irecgan.training.train import train
 from irecgan.worlds.mdp import MDPWorld, draw_world
+from irecgan.worlds.shown import as_shown
 
 Cell = dict[str, Any]
 Made = TypeVar("Made")
@@ -52,24 +53,9 @@ def worth(policy: Policy[Any], world: MDPWorld, sessions: int) -> float:
     return play(policy, world, sessions, Streams(0).child("evaluate")).cumulative_reward.mean
 
 
-def as_shown(world: MDPWorld, policy: LoggingPolicy) -> MDPWorld:
-    """The world as ``policy`` shows it: all items that it never shows in a state are like their mean there."""
-    shown = policy.inclusion(world) > 0  # (m, n)
-    hidden = (~shown).double()
-    unseen = (world.reward * hidden).sum(1, keepdim=True) / hidden.sum(1, keepdim=True).clamp(min=1)  # (m, 1)
-    moves = (world.transition * shown[..., None]).sum(1, keepdim=True) / shown.sum(1)[:, None, None]  # (m, 1, m)
-    spec = world.spec.model_copy(
-        update={
-            "reward": torch.where(shown, world.reward, unseen).tolist(),
-            "transition": torch.where(shown[..., None], world.transition, moves).tolist(),
-        }
-    )
-    return MDPWorld(spec)
-
-
 def references(world: MDPWorld, policy: LoggingPolicy, seed: int, evaluation_sessions: int) -> dict[str, float]:
     """What is earned by who knows the world, and by who knows what the log shows of it."""
-    known = {"ceiling": world, "shown": as_shown(world, policy)}
+    known = {"ceiling": world, "shown": as_shown(world, policy.inclusion(world) > 0)}
     return {
         name: worth(BeliefPolicy(model, Streams(seed).torch("belief")), world, evaluation_sessions)
         for name, model in known.items()

@@ -10,7 +10,7 @@ from irecgan.experiments.beyond.choices import agreement, choices, regret
 from irecgan.experiments.beyond.claims import BETTER, NEVER_WORSE, comparisons
 from irecgan.experiments.beyond.conclude import conclude
 from irecgan.experiments.beyond.goals import goals
-from irecgan.experiments.beyond.results import CEILING, panels
+from irecgan.experiments.beyond.results import CEILING, FILTER, SHOWN, panels
 from irecgan.experiments.beyond.settings import (
     AUTO,
     REFERENCES,
@@ -52,7 +52,8 @@ def result(cell: BeyondCell) -> Json:
         return {"popularity" if cell.row == NAIVE else cell.row: {"rerank": metrics, "worth": worth, "seconds": 1.0}}
     better = 0.01 * cell.seed
     if cell.row == REFERENCES:
-        return {CEILING: played(10.0 + better), "static": played(5.0)}
+        known = {CEILING: 10.0 + better, FILTER: 8.0, "static": 5.0, "shown by mix": 9.0, "shown by max": 7.0}
+        return {name: played(reward) for name, reward in known.items()}
     if cell.row != AUTO:
         return {cell.row: {**played(WORTH[cell.row] + better), "seconds": 2.0}}
     learned = "pg" if cell.seed == 1 else "latent"
@@ -109,6 +110,11 @@ def test_goals_are_of_the_sizes_that_they_were_set_for() -> None:
     assert by_log["mix"].goal == 0.80
     assert by_log["mix"].found.mean == pytest.approx((8 / 10 + 5.01 / 10.01 + 8.02 / 10.02) / 3)
     assert by_log["mix"].verdict == "missed on average"
+    assert by_log["mix"].by_filter is not None
+    assert by_log["mix"].by_filter.mean == pytest.approx((8 + 5.01 + 8.02) / 3 / 8)
+    assert by_log["mix"].reached_of_filter.endswith("met on average")
+    assert by_log["mix"].panel.values(SHOWN) == [9.0] * 3
+    assert SHOWN not in by_log["random"].panel.rows
     assert by_log["random"].rival == "latent"
     assert by_log["random"].found.mean == pytest.approx(-1.0)
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from irecgan.errors import UserError
-from irecgan.policies.belief import BeliefPolicy, BeliefState
+from irecgan.evaluation.online import play
+from irecgan.policies.belief import BeliefPolicy, BeliefState, QMDPPolicy
 from irecgan.policies.planning import posterior
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
@@ -130,3 +131,29 @@ def test_sessions_that_never_end_are_refused() -> None:
 def test_beliefs_are_copied_and_joined_row_by_row() -> None:
     state = BeliefState(torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
     assert state.take(torch.tensor([1])).join([state]).belief[:, 0].tolist() == [0.5, 1.0, 0.5]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_without_a_plan_the_best_slate_is_shown_as_if_the_state_were_seen_from_the_next_click_on(seed: int) -> None:
+    world = draw_world("dirichlet:0.3", states=3, items=6, slate_size=2, seed=seed)
+    policy, values = QMDPPolicy(world), optimal_value(world).values
+    belief = torch.rand(5, 3, dtype=torch.float64, generator=Streams(seed).torch("belief"))
+    belief = belief / belief.sum(1, keepdim=True)
+    onward = world.reward * (1 + world.transition @ values)  # (m, n)
+    worths = []
+    for slate in combinations(range(6), 2):
+        reward = world.reward[:, slate]
+        worths.append(belief @ ((reward * onward[:, slate]).sum(1) / reward.sum(1)))
+    shown = policy.propose(BeliefState(belief), Scene(0), Streams(0).torch("none"))
+    index = [list(combinations(range(6), 2)).index(tuple(sorted(slate))) for slate in shown.tolist()]
+    found = torch.stack(worths)[index, torch.arange(5)]
+    assert (found >= torch.stack(worths).max(0).values * 0.999).all()
+
+
+def test_a_filter_without_a_plan_earns_less_than_one_with() -> None:
+    world = draw_world("dirichlet:0.02", states=5, items=20, slate_size=4, seed=0)
+    results = [
+        play(policy, world, 4_000, Streams(0)).cumulative_reward for policy in (policy_for(world), QMDPPolicy(world))
+    ]
+    assert results[1].mean < results[0].mean
+    assert results[1].mean > 0.7 * results[0].mean

@@ -8,9 +8,9 @@ from typing import Any
 from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.intervals import Interval
 from irecgan.evaluation.online import OnlineResult, play
-from irecgan.policies.belief import BeliefPolicy
+from irecgan.policies.belief import BeliefPolicy, QMDPPolicy
 from irecgan.policies.interface import Policy
-from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy, logging_policies
 from irecgan.policies.oracle import SlateTablePolicy, StaticPolicy
 from irecgan.policies.presented import AppealOrder, presented_orders
 from irecgan.runs.trained import TrainedPolicy
@@ -18,6 +18,7 @@ from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.oracle import optimal_value, reference_values
 from irecgan.worlds.shop import ShopWorld
+from irecgan.worlds.shown import as_shown
 from irecgan.worlds.static import best_static_slate
 
 _PLANNED_ITEMS = 200  # planning on beliefs takes seconds up to here, and minutes beyond
@@ -37,7 +38,8 @@ def world_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterat
     """Results of the policies that know the world, or nothing at all; best informed first.
 
     ``oracle`` (observes the state; the highest value there is) and ``max`` are exact. ``belief`` knows the
-    world but sees only clicks: a lower bound on the best that a policy like the learned ones can reach.
+    world but sees only clicks: a lower bound on the best that a policy like the learned ones can reach; ``qmdp``
+    does so too, but plans no further than the next click.
     """
     values = reference_values(world)
     for name, policy in _policies(world, streams):
@@ -45,6 +47,19 @@ def world_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterat
         if name in ("oracle", "max"):
             result = replace(result, cumulative_reward=Interval.exact(values[name]))
         yield name, result
+
+
+def shown_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterator[tuple[str, OnlineResult]]:
+    """What is earned by who knows exactly what the log of ``mix`` or ``max`` shows of each state, and nothing else.
+
+    Of items that the log never shows in a state, their mean is known. No ceiling: another belief about those may earn
+    more. Without results where planning takes too long.
+    """
+    if world.catalogue_size <= _PLANNED_ITEMS:
+        for name in ("mix", "max"):
+            known = as_shown(world, logging_policies(world)[name].inclusion(world) > 0)
+            policy = BeliefPolicy(known, streams.torch("belief", "shown", name))
+            yield f"shown by {name}", play(policy, world, sessions, streams)
 
 
 def shop_references(world: ShopWorld, run: TrainedPolicy, baselines: Baselines) -> dict[str, Policy[Any]]:
@@ -68,8 +83,9 @@ def _policies(world: MDPWorld, streams: Streams) -> Iterator[tuple[str, Policy[A
     yield "max", MaxPolicy(world)
     if items <= _PLANNED_ITEMS:
         yield "belief", BeliefPolicy(world, streams.torch("belief"))
+        yield "qmdp", QMDPPolicy(world)
     else:
-        logging.getLogger("irecgan").warning("belief: left out, the world has more than %d items", _PLANNED_ITEMS)
+        logging.getLogger("irecgan").warning("belief, qmdp: left out, the world has more than %d items", _PLANNED_ITEMS)
     static = best_static_slate(world)
     yield "static", StaticPolicy(static.first, later=static.later)
     yield "mix", MixPolicy(world)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from irecgan.policies.planning import make_plan, posterior, start_belief
+from irecgan.policies.planning import continued_slates, make_plan, posterior, start_belief
 from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPWorld
+from irecgan.worlds.oracle import optimal_value
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,31 @@ class BeliefPolicy:
     def propose(self, state: BeliefState, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """The best slates of the plan. (B, K)"""
         return self.plan.slates[self.plan.choose(state.belief)[0]]
+
+    def advance(self, state: BeliefState, slate: Tensor, click: Tensor) -> BeliefState:
+        """The belief after ``click`` (B,) in ``slate`` (B, K)."""
+        return BeliefState(posterior(self.model, state.belief, slate, click))
+
+
+class QMDPPolicy:
+    """The same, without a plan: the slate that would be best if the state were seen from the next click on.
+
+    Nothing is shown in order to learn, so it earns less than `BeliefPolicy` where history matters (QMDP; Littman,
+    Cassandra and Kaelbling, 1995, "Learning policies for partially observable environments").
+    """
+
+    def __init__(self, world: MDPWorld) -> None:
+        self.world = world
+        self.model = CandidateModel.of_world(world)
+        self.values = optimal_value(world).values  # (m,)
+
+    def start(self, sessions: int) -> BeliefState:
+        """Certainty of the start state."""
+        return BeliefState(start_belief(self.model, sessions))
+
+    def propose(self, state: BeliefState, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """The slates found best. (B, K)"""
+        return continued_slates(self.model, self.values, state.belief, self.world.slate_size)
 
     def advance(self, state: BeliefState, slate: Tensor, click: Tensor) -> BeliefState:
         """The belief after ``click`` (B,) in ``slate`` (B, K)."""

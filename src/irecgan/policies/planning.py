@@ -125,6 +125,12 @@ def start_belief(model: CandidateModel, sessions: int) -> Tensor:
     return model.start.repeat(sessions, 1)
 
 
+def continued_slates(model: CandidateModel, values: Tensor, belief: Tensor, slate_size: int) -> Tensor:
+    """The slate found best at each belief (B, m), if a session is worth ``values`` (m,) after the next click. (B, K)"""
+    onward = _onward(model, values[None])
+    return _backup(model, onward, belief, (belief @ model.survival).topk(slate_size, dim=1).indices).slates
+
+
 def _fixed_slates(world: MDPWorld) -> Plan:
     """One slate throughout: the best such slate and every state's best items; and the best static pair."""
     static = best_static_slate(world)
@@ -155,9 +161,7 @@ def _meet(model: CandidateModel, plan: Plan, sessions: int, generator: torch.Gen
 
 def _improve(model: CandidateModel, plan: Plan, points: Tensor) -> Plan:
     """At every point the better of its best pair and of a new pair that is continued by ``plan``."""
-    # What a candidate is worth when a given pair continues, per unit of the slate's weight: (m, n, L).
-    clicked = (model.weight * model.survival)[..., None]
-    onward = clicked * (model.gain[..., None] + model.transition @ plan.values.T)
+    onward = _onward(model, plan.values)
     index, old = plan.choose(points)
     cells = max(onward[0].numel(), model.weight.numel() * plan.slates.shape[1])
     rows = max(1, _CELLS // cells)
@@ -167,6 +171,12 @@ def _improve(model: CandidateModel, plan: Plan, points: Tensor) -> Plan:
     better = ((points * values).sum(1) > old)[:, None]
     kept = plan.at(index)
     return _distinct(Plan(torch.where(better, values, kept.values), torch.where(better, slates, kept.slates)))
+
+
+def _onward(model: CandidateModel, values: Tensor) -> Tensor:
+    """What a candidate is worth when each of L ``values`` (L, m) continues, times its weight in a slate. (m, n, L)"""
+    clicked = (model.weight * model.survival)[..., None]
+    return clicked * (model.gain[..., None] + model.transition @ values.T)
 
 
 def _backup(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor) -> Plan:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from irecgan.data.log import SessionLog
 from irecgan.evaluation.online import play
-from irecgan.evaluation.references import world_references
+from irecgan.evaluation.references import shown_references, world_references
 from irecgan.experiments.beyond.settings import REFERENCES, BeyondCell, BeyondSettings, WorldCell
 from irecgan.experiments.frame.study import Json
 from irecgan.experiments.frame.training import trained
@@ -37,8 +37,9 @@ def _in_world(settings: BeyondSettings, cell: WorldCell, scratch: Path) -> Json:
     world = draw_world(cell.law, cell.states, cell.items, cell.slate_size, seed=cell.seed)
     streams = Streams(cell.seed).child("beyond")
     if cell.row == REFERENCES:
-        found = world_references(world, settings.evaluation_sessions, streams)
-        return {name: {"value": result.cumulative_reward.to_json()} for name, result in found}
+        found = dict(world_references(world, settings.evaluation_sessions, streams))
+        found |= shown_references(world, settings.evaluation_sessions, streams)
+        return {name: {"value": result.cumulative_reward.to_json()} for name, result in found.items()}
     log, begin = _log(world, cell), time.process_time()
     policy = trained(log, cell.row, scratch, seed=cell.seed, preset=settings.preset)
     seconds = time.process_time() - begin

@@ -7,7 +7,7 @@ from irecgan.experiments.beyond.claims import LEVEL, comparisons
 from irecgan.experiments.beyond.goals import goals
 from irecgan.experiments.beyond.lists import list_json, list_sections, list_table
 from irecgan.experiments.beyond.plot import evidence_plot, share_plot
-from irecgan.experiments.beyond.results import CEILING, Panel, panels
+from irecgan.experiments.beyond.results import CEILING, FILTER, Panel, panels
 from irecgan.experiments.beyond.settings import BeyondCell, BeyondSettings
 from irecgan.experiments.beyond.tables import (
     choice_table,
@@ -28,8 +28,10 @@ from irecgan.experiments.table1.settings import Table1Cell
 from irecgan.tables import aligned
 
 _GOALS = (
-    "Met: the whole interval is at or above the goal; met on average: its mean is. Goals are set for logs of these "
-    "sizes alone."
+    f"Met: the whole interval is at or above the goal; met on average: its mean is. Shares are of {CEILING}, which plans "
+    f"on beliefs; the goals were set as shares of a policy like {FILTER}, which filters the same belief but plans no "
+    "further than the next click. What the log shows: the share of who knows exactly that, and of all else the mean. "
+    "Goals are set for logs of these sizes alone."
 )
 _SHARES = (
     f"Per cent of the cumulative reward of {CEILING}, which knows the world and sees only clicks: more cannot be asked "

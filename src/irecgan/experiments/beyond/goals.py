@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from irecgan.evaluation.intervals import Interval
-from irecgan.experiments.beyond.results import CEILING, Panel
+from irecgan.experiments.beyond.results import CEILING, FILTER, Panel
 from irecgan.experiments.beyond.settings import AUTO
 from irecgan.experiments.frame.seeds import over_seeds
 
@@ -23,19 +23,18 @@ _AS_THE_BEST = (("dirichlet:0.02", "random", 1_000), ("softmax", "random", 1_000
 
 @dataclass(frozen=True)
 class Goal:
-    """A goal and what was reached: a share of the ceiling, or a difference of rewards to the best fixed recipe."""
+    """A goal and what was reached: a share of a ceiling, or a difference of rewards to the best fixed recipe."""
 
     panel: Panel
     rival: str | None
     goal: float
     found: Interval
+    by_filter: Interval | None = None  # the share of the reward of FILTER, where it is known
 
     @property
     def verdict(self) -> str:
-        """Whether the goal was met: by the mean, and by the whole interval."""
-        if self.found.mean >= self.goal:
-            return "met" if self.found.low >= self.goal else "met on average"
-        return "missed on average" if self.found.high >= self.goal else "missed"
+        """Whether the goal was met."""
+        return _verdict(self.goal, self.found)
 
     @property
     def asked(self) -> str:
@@ -47,8 +46,13 @@ class Goal:
         """What was found, in the unit of the goal."""
         low, mean, high = (self.found.low, self.found.mean, self.found.high)
         if self.rival is None:
-            return f"{100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+            return _percent(self.found)
         return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+    @property
+    def reached_of_filter(self) -> str:
+        """The share of the reward of FILTER, and whether that meets the goal."""
+        return "" if self.by_filter is None else f"{_percent(self.by_filter)}, {_verdict(self.goal, self.by_filter)}"
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -58,7 +62,19 @@ class Goal:
             "rival": self.rival,
             "found": self.found.to_json(),
             "verdict": self.verdict,
+            "by_filter": None if self.by_filter is None else self.by_filter.to_json(),
         }
+
+
+def _verdict(goal: float, found: Interval) -> str:
+    """Whether a goal was met: by the mean, and by the whole interval."""
+    if found.mean >= goal:
+        return "met" if found.low >= goal else "met on average"
+    return "missed on average" if found.high >= goal else "missed"
+
+
+def _percent(share: Interval) -> str:
+    return f"{100 * share.mean:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
 def goal_share(panel: Panel) -> float | None:
@@ -74,7 +90,8 @@ def goals(panels: Sequence[Panel]) -> list[Goal]:
         if AUTO not in panel.rows or not panel.is_usual:
             continue
         if share is not None and CEILING in panel.rows:
-            found.append(Goal(panel, None, share, panel.share(AUTO)))
+            by_filter = panel.share(AUTO, FILTER) if FILTER in panel.rows else None
+            found.append(Goal(panel, None, share, panel.share(AUTO), by_filter))
         if _key(panel) in _AS_THE_BEST and panel.fixed:
             best = panel.fixed[0]
             found.append(Goal(panel, best, 0.0, over_seeds(panel.over(AUTO, best))))

@@ -10,6 +10,10 @@ from irecgan.experiments.frame.study import Json
 
 CEILING = "belief"
 """It knows the world and sees only clicks: no policy that learns from them can be asked for more."""
+FILTER = "qmdp"
+"""A ceiling that is easier to reach: it filters the same belief but does not plan. Goals were set by one like it."""
+SHOWN = "shown"
+"""It knows exactly what the panel's log shows, and plans on that."""
 STATIC = "static"
 """The best policy that ignores clicks."""
 _MATTERS = 1.1
@@ -73,15 +77,15 @@ class Panel:
         """The mean cumulative reward of a policy."""
         return over_seeds(self.values(name)).mean
 
-    def shares(self, name: str) -> list[float]:
+    def shares(self, name: str, of: str = CEILING) -> list[float]:
         """A policy's part of the ceiling of its world, one for each seed. Without a ceiling: its reward."""
         values = self.values(name)
-        ceilings = self.values(CEILING) if CEILING in self.rows else [1.0] * len(values)
+        ceilings = self.values(of) if of in self.rows else [1.0] * len(values)
         return [value / ceiling for value, ceiling in zip(values, ceilings, strict=True)]
 
-    def share(self, name: str) -> Interval:
+    def share(self, name: str, of: str = CEILING) -> Interval:
         """The mean of `shares`."""
-        return over_seeds(self.shares(name))
+        return over_seeds(self.shares(name, of))
 
     def over(self, name: str, other: str) -> list[float]:
         """What a policy earns more than another, one difference for each seed."""
@@ -108,10 +112,16 @@ def panels(results: Sequence[tuple[BeyondCell, Json]]) -> list[Panel]:
         for cell, result in worlds:
             here = cell.row == REFERENCES or (cell.log, cell.sessions) == (log, sessions)
             if here and _world(cell) == world and cell.seed in seeds:
-                for name, values in result.items():
+                for name, values in _of_log(result, log).items():
                     rows.setdefault(name, []).append(values)
         found.append(Panel(world, log, sessions, rows))
     return found
+
+
+def _of_log(result: Json, log: str) -> Json:
+    """The rows of ``result`` without those of other logs."""
+    named = {name: SHOWN if name == f"{SHOWN} by {log}" else name for name in result}
+    return {named[name]: values for name, values in result.items() if not named[name].startswith(f"{SHOWN} by ")}
 
 
 def _world(cell: WorldCell) -> World:

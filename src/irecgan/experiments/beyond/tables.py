@@ -8,7 +8,7 @@ from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.beyond.choices import agreement, choices, regret
 from irecgan.experiments.beyond.claims import BETTER, DISTILLED, NEVER_WORSE, PLANNER, RIVALS, label
 from irecgan.experiments.beyond.goals import Goal
-from irecgan.experiments.beyond.results import CEILING, Panel
+from irecgan.experiments.beyond.results import CEILING, FILTER, SHOWN, Panel
 from irecgan.experiments.beyond.settings import AUTO
 from irecgan.experiments.frame.report import Table
 from irecgan.experiments.frame.seeds import over_seeds
@@ -24,11 +24,14 @@ def goal_table(goals: Sequence[Goal]) -> Table:
             goal.asked,
             goal.reached,
             goal.verdict,
+            goal.reached_of_filter,
+            percent(goal.panel.share(SHOWN)) if SHOWN in goal.panel.rows else "",
             f"{goal.panel.fixed[0]} {percent(goal.panel.share(goal.panel.fixed[0]))}" if goal.panel.fixed else "",
         ]
         for goal in goals
     ]
-    return Table(["log", "worlds", "goal", "auto", "", "best fixed recipe"], rows)
+    heads = ["log", "worlds", "goal", "auto", "", f"auto, of {FILTER}", "what the log shows", "best fixed recipe"]
+    return Table(heads, rows)
 
 
 def share_table(panels: Sequence[Panel]) -> Table:

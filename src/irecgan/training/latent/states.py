@@ -8,6 +8,7 @@ items that both show. All are closed forms, given which kind each slate is.
 import math
 from dataclasses import dataclass
 
+import networkx
 import torch
 from torch import Tensor
 
@@ -15,6 +16,8 @@ from irecgan.training.latent.priors import log_beta
 
 _ITEMS = 2_000
 """Items, those clicked most, whose moves are weighed."""
+_CLEAR = 3.0
+"""Log odds, 20 to 1, from which on kinds are taken to come in pairs."""
 _SPREADS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0)
 
 
@@ -34,7 +37,37 @@ class Counts:
         return Counts(self.moves[items], self.start, self.click[:, items], self.refusal[:, items], self.kind, self.held)
 
 
-def merge_path(counts: Counts) -> tuple[list[Tensor], Tensor]:
+def paired_kinds(counts: Counts) -> Tensor | None:
+    """The state of each kind (C,), if it is past chance how many kinds can be paired so that none shares an item.
+
+    A system that shows two kinds of slates in a state, the best items and others, say, splits its items among
+    them. Beside what moves and answers say, each pair counts by how unlikely it is that drawn items exclude each
+    other; the pairs are those of most weight (Edmonds' matching). All together have to outweigh the number of ways
+    to pair so many kinds.
+    """
+    counts = counts.only(counts.click.sum(0).topk(min(_ITEMS, counts.click.shape[1])).indices)
+    kinds = len(counts.start)
+    apart, log_chance = _apart(counts.held)
+    weight = _gains(counts, _best_spread(counts)) - log_chance
+    edges = [(a, b, float(weight[a, b])) for a, b in apart.triu(1).nonzero().tolist() if weight[a, b] > 0]
+    graph = networkx.Graph()
+    graph.add_weighted_edges_from(edges)
+    pairs = sorted(networkx.max_weight_matching(graph))
+    odds = sum(-float(log_chance[pair]) for pair in pairs) - _log_pairings(kinds, len(pairs)) - math.log(kinds // 2 + 1)
+    if not pairs or odds < _CLEAR:
+        return None
+    state = torch.arange(kinds)
+    for a, b in pairs:
+        state[max(a, b)] = min(a, b)
+    return state.unique(return_inverse=True)[1]
+
+
+def _log_pairings(kinds: int, pairs: int) -> float:
+    """The logarithm of the number of ways to take ``pairs`` pairs from ``kinds``."""
+    return math.lgamma(kinds + 1) - math.lgamma(kinds - 2 * pairs + 1) - math.lgamma(pairs + 1) - pairs * math.log(2)
+
+
+def merge_path(counts: Counts, *, split: bool) -> tuple[list[Tensor], Tensor]:
     """Which state each kind belongs to after 0, 1, 2, ... merges, each (C,), and the log evidence of these, (C,)."""
     counts = counts.only(counts.click.sum(0).topk(min(_ITEMS, counts.click.shape[1])).indices)
     kinds = len(counts.start)
@@ -44,7 +77,7 @@ def merge_path(counts: Counts) -> tuple[list[Tensor], Tensor]:
     log_kind = _kind_evidence(counts.kind, kinds)  # of each state: of the kinds within it
     while len(counts.start) > 1:
         spread = _best_spread(counts)
-        gain = _gains(counts, spread) + _kind_gains(share, log_kind, kinds) + _exclusion(counts.held)
+        gain = _gains(counts, spread) + _kind_gains(share, log_kind, kinds) + split * _exclusion(counts.held)
         best = int(gain.fill_diagonal_(-torch.inf).argmax())
         a, b = sorted((best // len(gain), best % len(gain)))
         state = torch.where(state == b, a, state)
@@ -97,6 +130,12 @@ def _exclusion(held: Tensor) -> Tensor:
     A system that shows several kinds of slates in one state has often split its items among them. As often as not,
     then, two kinds of one state hold no common item; two kinds of different states do so by chance.
     """
+    apart, chance = _apart(held)
+    return torch.where(apart, torch.logaddexp(torch.zeros_like(chance), -chance), 0.0) - math.log(2)
+
+
+def _apart(held: Tensor) -> tuple[Tensor, Tensor]:
+    """Which kinds hold no common item, and the log chance of that for items drawn at random. (Z, Z) bool, (Z, Z)"""
     items = held.shape[1]
     size = held.sum(1).double()
     shared = held.double() @ held.double().T
@@ -104,8 +143,7 @@ def _exclusion(held: Tensor) -> Tensor:
     # The chance that size_b items drawn at random are none of size_a.
     chance = torch.lgamma(items - size + 1)[:, None] + torch.lgamma(items - size + 1)
     chance = chance - torch.lgamma(left.clamp(min=0) + 1) - math.lgamma(items + 1)
-    apart = (shared == 0) & (left >= 0)
-    return torch.where(apart, torch.logaddexp(torch.zeros_like(chance), -chance), 0.0) - math.log(2)
+    return (shared == 0) & (left >= 0), chance
 
 
 def _best_spread(counts: Counts) -> Tensor:

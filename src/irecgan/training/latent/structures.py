@@ -11,7 +11,7 @@ from irecgan.training.latent.em import run_em
 from irecgan.training.latent.expectation import expect, kind_log_chances
 from irecgan.training.latent.kinds import Kinds, find_kinds
 from irecgan.training.latent.priors import flat_priors
-from irecgan.training.latent.states import Counts, merge_path
+from irecgan.training.latent.states import Counts, merge_path, paired_kinds
 from irecgan.training.latent.trajectories import Trajectories
 
 LARGEST = 300_000_000
@@ -43,19 +43,34 @@ class Structure:
 def find_structures(steps: Trajectories, generator: torch.Generator, *, ends_logged: bool) -> list[Structure]:
     """The models to try, the likeliest first.
 
-    Kinds of slates are merged to states by evidence; beside these stands one state for all. Where there is but one
-    kind of slate, there may be states that only the clicks can tell apart.
+    Kinds of slates are merged to states by evidence; beside these stands one state for all. Moves that foretell little
+    favour few states, so there are also the pairs of kinds that exclude each other, or, where every kind is one fixed
+    list, a state for each. Where there is but one kind of slate, there may be states that only the clicks can tell apart.
     """
     kinds = find_kinds(steps, generator)
-    one = Structure(kinds, torch.zeros(len(kinds), dtype=torch.int64), 1)
+    together = torch.zeros(len(kinds), dtype=torch.int64)
     if len(kinds) == 1:
         fitting = [count for count in CLICK_STATES if count**2 * (steps.items + 1) <= LARGEST]
-        return [one, *(Structure(kinds, None, count) for count in fitting)]
+        return [Structure(kinds, together, 1), *(Structure(kinds, None, count) for count in fitting)]
     refuse_too_large(len(kinds), steps.items)
-    path, evidence = merge_path(_counts(kinds, steps, ends_logged=ends_logged))
-    best = path[int(evidence.argmax())]
-    found = [Structure(kinds, best, int(best.max()) + 1)]
-    return found if found[0].states == 1 else [*found, one]
+    counts = _counts(kinds, steps, ends_logged=ends_logged)
+    paired = paired_kinds(counts)
+    path, evidence = merge_path(counts, split=paired is not None)
+    states = [path[int(evidence.argmax())], together]
+    if paired is not None:
+        states.insert(1, paired)
+    elif int(counts.held.sum(1).max()) <= steps.longest_slate:
+        states.insert(1, path[0])
+    return [Structure(kinds, state, int(state.max()) + 1) for state in _different(states)]
+
+
+def _different(partitions: list[Tensor]) -> list[Tensor]:
+    """One of each set of equal partitions (C,), whatever their numbers."""
+    found: dict[tuple[int, ...], Tensor] = {}
+    for partition in partitions:
+        first = (partition[:, None] == partition).long().argmax(1)  # the first kind of the same state
+        found.setdefault(tuple(first.tolist()), partition)
+    return list(found.values())
 
 
 def refuse_too_large(states: int, items: int) -> None:

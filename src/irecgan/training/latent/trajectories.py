@@ -33,6 +33,11 @@ class Trajectories:
         """Where the steps t begin."""
         return [0, *torch.tensor(self.alive).cumsum(0).tolist()]
 
+    @property
+    def longest_slate(self) -> int:
+        """The most items shown at a step."""
+        return int(self.item_start.diff().max())
+
     @classmethod
     def of(cls, sessions: Sessions) -> "Trajectories":
         """The steps of ``sessions``."""

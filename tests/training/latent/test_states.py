@@ -1,0 +1,64 @@
+"""Kinds of slates that are shown in one state, told by the items that they split among them."""
+
+import pytest
+import torch
+
+from irecgan.training.latent.states import Counts, merge_path, paired_kinds
+
+KINDS, ITEMS = 12, 50
+
+
+def counts_of(held: torch.Tensor) -> Counts:
+    """Kinds that are shown equally often, with clicks that foretell nothing and answers that are all alike."""
+    kinds = len(held)
+    click = 4.0 * held.double()
+    moves = torch.full((held.shape[1], kinds, kinds), 0.05, dtype=torch.float64)
+    start = torch.ones(kinds, dtype=torch.float64)
+    return Counts(moves, start, click, click, kind=40 * start, held=held)
+
+
+def random_lists(kinds: int, size: int, seed: int) -> torch.Tensor:
+    draw = torch.rand(kinds, ITEMS, generator=torch.Generator().manual_seed(seed))
+    return draw.argsort(1).argsort(1) < size
+
+
+def paired_lists(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Kinds of 10 and of 15 items, without a common item within a pair; in any order. (C, n), (C,) the state of each"""
+    generator = torch.Generator().manual_seed(seed)
+    rank = torch.rand(KINDS // 2, ITEMS, generator=generator).argsort(1).argsort(1)
+    held = torch.cat([rank < 10, (rank >= 10) & (rank < 25)])
+    order = torch.randperm(KINDS, generator=generator)
+    return held[order], torch.arange(KINDS // 2).repeat(2)[order]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pairs_are_found_where_moves_tell_nothing(seed: int) -> None:
+    held, true = paired_lists(seed)
+    state = paired_kinds(counts_of(held))
+    assert state is not None
+    assert torch.equal(state[:, None] == state, true[:, None] == true)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_lists_that_exclude_each_other_by_chance_are_no_pairs(seed: int) -> None:
+    assert paired_kinds(counts_of(random_lists(KINDS, 10, seed))) is None
+
+
+def test_moves_outweigh_a_chance_exclusion() -> None:
+    """Of two kinds that both exclude a third, that which is entered and left alike is its pair."""
+    held, true = paired_lists(0)
+    counts = counts_of(held)
+    generator = torch.Generator().manual_seed(1)
+    law = torch.distributions.Dirichlet(torch.full((KINDS // 2,), 0.1, dtype=torch.float64)).sample((ITEMS, KINDS // 2))
+    del generator
+    moves = 20 * law[:, true][:, :, true] / 2
+    state = paired_kinds(Counts(moves, counts.start, counts.click, counts.refusal, counts.kind, held))
+    assert state is not None
+    assert torch.equal(state[:, None] == state, true[:, None] == true)
+
+
+def test_exclusion_counts_in_merges_only_where_kinds_are_split() -> None:
+    held, _ = paired_lists(0)
+    with_split, without = (merge_path(counts_of(held), split=split)[1] for split in (True, False))
+    assert len(with_split) == len(without) == KINDS
+    assert with_split[1] > without[1]
