@@ -7,6 +7,7 @@ Point-based value iteration (Pineau, Gordon and Thrun, 2003) improves the pairs 
 Every number is the value of a way to act that exists: a lower bound on the best history-based policy.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,14 @@ from torch import Tensor
 from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.oracle import best_static_slate, policy_value
-from irecgan.worlds.values import nonzero_divisor, refuse_endless, slate_candidates, worth
+from irecgan.worlds.values import best_slates, nonzero_divisor, refuse_endless, slate_candidates, worth
 
 _STEPS = 6
 """Of each kind, in the search for a slate."""
 _CONVERGED = 1e-4
 """Relative gain of a backup below which a round is over."""
+_IMPROVEMENTS = 50
+"""Of a policy that sees the states, at most."""
 _CELLS = 8_000_000
 """Numbers per working table: bounds the memory."""
 _LONGEST = 50
@@ -84,11 +87,17 @@ def improved_plan(
     """A plan that is worth no less than ``plan`` at any belief that was looked at.
 
     In each of ``rounds`` rounds sessions are played by the plan so far, at most ``beliefs`` different
-    beliefs that they met are kept, and the plan is improved at these up to ``backups`` times.
+    beliefs that they met are kept, and the plan is improved at these up to ``backups`` times. In the first round
+    each slate is the best one if the state were seen from the next click on: a poor plan would meet few beliefs.
     """
     start = start_belief(model, 1)
-    for _ in range(rounds):
-        met = torch.cat(_meet(model, plan, 2 * beliefs, generator)).unique(dim=0)
+    seen, size = seen_values(model, plan), plan.slates.shape[1]
+    for number in range(rounds):
+
+        def slates(belief: Tensor, first: bool = number == 0, plan: Plan = plan) -> Tensor:
+            return continued_slates(model, seen, belief, size) if first else plan.slates[plan.choose(belief)[0]]
+
+        met = torch.cat(_meet(model, slates, 2 * beliefs, generator)).unique(dim=0)
         chosen = torch.randperm(len(met), generator=generator)[: beliefs - 1]
         points = torch.cat([start, met[chosen]])
         for _ in range(backups):
@@ -120,6 +129,23 @@ def candidate_rate_values(model: CandidateModel, rate: Tensor) -> Tensor:
     return values
 
 
+def seen_values(model: CandidateModel, plan: Plan) -> Tensor:
+    """What a session is worth from each state on to someone who sees the states: no less than by ``plan``. (m,)
+
+    Policy iteration, begun at the slates that ``plan`` holds best in each state.
+    """
+    slates = plan.slates[plan.values.argmax(0)]  # (m, K)
+    values = candidate_rate_values(model, slate_candidates(model.weight, slates) * model.survival)
+    for _ in range(_IMPROVEMENTS):
+        worth = model.survival * (model.gain + model.transition @ values)
+        slates, _ = best_slates(model.weight, worth, slates)
+        before, rate = values, slate_candidates(model.weight, slates) * model.survival
+        values = candidate_rate_values(model, rate)
+        if (values - before).max() <= _CONVERGED * values.max():
+            break
+    return values
+
+
 def start_belief(model: CandidateModel, sessions: int) -> Tensor:
     """What is known before the first slate. (B, m) float64"""
     return model.start.repeat(sessions, 1)
@@ -141,13 +167,15 @@ def _fixed_slates(world: MDPWorld) -> Plan:
     return Plan(torch.stack(values), torch.cat([slates, static.first[None]]))
 
 
-def _meet(model: CandidateModel, plan: Plan, sessions: int, generator: torch.Generator) -> list[Tensor]:
-    """The beliefs met in ``sessions`` sessions played by ``plan``: one tensor (B, m) per step."""
+def _meet(
+    model: CandidateModel, slates: Callable[[Tensor], Tensor], sessions: int, generator: torch.Generator
+) -> list[Tensor]:
+    """The beliefs met in ``sessions`` sessions in which ``slates`` are shown: one tensor (B, m) per step."""
     belief = start_belief(model, sessions)
     met: list[Tensor] = []
     while len(belief) and len(met) < _LONGEST:
         met.append(belief)
-        slate = plan.slates[plan.choose(belief)[0]]  # (B, K)
+        slate = slates(belief)  # (B, K)
         shown = model.weight[:, slate]  # (m, B, K)
         rate = shown * model.survival[:, slate] / nonzero_divisor(shown.sum(2, keepdim=True))
         chance = torch.einsum("bz,zbk->bk", belief, rate)

@@ -40,12 +40,12 @@ def test_the_first_candidate_is_kept_unless_it_is_clearly_beaten() -> None:
     assert highest({"count": simple, "pg": scores(3.2, 3.2)}) == "pg"
 
 
-def test_where_slates_tell_nothing_the_fitted_users_are_to_beat() -> None:
+def test_fitted_users_are_to_beat_where_they_are_trusted() -> None:
     found = {"count": scores(3.0, 3.0), "pg": scores(3.1, 3.1), "latent": scores(2.9, 2.9)}
-    assert to_beat(found, informed=True) == "count"
-    assert to_beat(found, informed=False) == "latent"
+    assert to_beat(found, trusted=False) == "count"
+    assert to_beat(found, trusted=True) == "latent"
     assert winner(found, "latent") == "latent"
-    assert to_beat({"count": scores(3.0, 3.0)}, informed=False) == "count"
+    assert to_beat({"count": scores(3.0, 3.0)}, trusted=True) == "count"
 
 
 def test_a_single_candidate_wins() -> None:

@@ -9,7 +9,7 @@ from irecgan.seeding import Streams
 from irecgan.training.latent.expectation import expect, kind_log_chances
 from irecgan.training.latent.fit import fitted
 from irecgan.training.latent.kinds import find_kinds
-from irecgan.training.latent.structures import find_structures
+from irecgan.training.latent.structures import find_structures, tells_states_by_lists
 from irecgan.training.latent.trajectories import Trajectories
 from irecgan.worlds.mdp import MDPWorld, draw_world
 
@@ -81,3 +81,24 @@ def test_the_same_seed_finds_the_same_model() -> None:
         return fitted(structure, steps, Streams(3).torch("fit"), ends_logged=True).transition
 
     assert torch.equal(once(), once())
+
+
+@pytest.mark.parametrize("policy", ["max", "mix"])
+def test_states_without_history_are_told_by_their_lists(policy: str) -> None:
+    """Moves that foretell nothing favour few states; held-out slates and clicks favour those of the lists."""
+    world = world_of("softmax", states=5, items=40, slate_size=8)
+    logged, _ = played(world, policy, 800)
+    steps = Trajectories.of(logged)
+    structures = find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)
+    assert {structure.states for structure in structures} >= {1, 5}
+    for structure in structures:
+        tables = fitted(structure, steps, Streams(0).torch("fit"), ends_logged=True)
+        assert tells_states_by_lists(tables) == (structure.states == 5)
+
+
+def test_random_slates_are_of_one_list() -> None:
+    logged, _ = played(world_of("softmax"), "random", 300)
+    steps = Trajectories.of(logged)
+    structures = find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)
+    tables = fitted(structures[1], steps, Streams(0).torch("fit"), ends_logged=True)
+    assert not tells_states_by_lists(tables)  # all states show it

@@ -28,8 +28,8 @@ from irecgan.experiments.table1.settings import Table1Cell
 from irecgan.tables import aligned
 
 _GOALS = (
-    f"Met: the whole interval is at or above the goal; met on average: its mean is. Shares are of {CEILING}, which plans "
-    f"on beliefs; the goals were set as shares of a policy like {FILTER}, which filters the same belief but plans no "
+    f"Met: the whole interval is at or above the goal; met on average: its mean is. Shares are of {CEILING}, which "
+    f"plans on beliefs; the goals were set as shares of a policy like {FILTER}, which filters the same belief but plans no "
     "further than the next click. What the log shows: the share of who knows exactly that, and of all else the mean. "
     "Goals are set for logs of these sizes alone."
 )

@@ -47,7 +47,9 @@ def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directo
     if not scores:
         raise UserError("recipe auto: none of the candidates " + ", ".join(names) + " can be fitted to this log")
     slates = slate_information(data, streams.child("auto"))
-    kept, best = winner(scores, to_beat(scores, informed=slates.passed)), highest(scores)
+    figures = judge.figures
+    trusted = not slates.passed or figures.get("users/states_by_lists") == 1
+    kept, best = winner(scores, to_beat(scores, trusted=trusted)), highest(scores)
     learns, gate = admitted(find_recipe(kept), data, streams)
     considered = [
         pair if isinstance(pair, Candidate) else _considered(name, pair, scores[name], judge)
@@ -56,7 +58,7 @@ def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directo
     decision = Decision(
         learned=learns.name,
         reason=_reason(kept, best, scores, judge) + ("" if gate is None else f"; {gate.reason}"),
-        figures=dict(slates.metrics) | judge.figures,
+        figures=dict(slates.metrics) | figures,
         candidates=tuple(considered),
     )
     return learns, decision
@@ -106,13 +108,13 @@ def highest(scores: Mapping[str, Scores]) -> str:
     return max(scores, key=lambda name: scores[name].mean)
 
 
-def to_beat(scores: Mapping[str, Scores], *, informed: bool) -> str:
-    """The candidate that others have to beat: the first; but where slates tell nothing, that of the fitted users.
+def to_beat(scores: Mapping[str, Scores], *, trusted: bool) -> str:
+    """The candidate that others have to beat: that of the fitted users where these are ``trusted``, else the first.
 
-    Slates that were made without knowing the user confound nothing. What items are worth is then told best by a model
-    of the choice within slates, while counts depend on what else was shown.
+    They are where slates tell nothing: made without knowing the user, these confound nothing, and what items are worth
+    is told best by a model of the choice within slates. They are, too, where it is plain in which states slates were made.
     """
-    return _USERS if not informed and _USERS in scores else next(iter(scores))
+    return _USERS if trusted and _USERS in scores else next(iter(scores))
 
 
 def winner(scores: Mapping[str, Scores], first: str) -> str:

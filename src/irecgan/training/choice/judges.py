@@ -16,6 +16,7 @@ from irecgan.training.choice.worth import off_policy_worth, predicted_worth
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.latent.em import evidence
+from irecgan.training.latent.structures import tells_states_by_lists
 from irecgan.training.latent.trajectories import Trajectories
 
 SESSIONS = 2_000
@@ -107,7 +108,8 @@ class UserJudge:
         """The joint log chance of the slates and clicks of a session that was not seen, and the number of states."""
         chances = [_joint(users, fold.all) for users, fold in zip(self.users, self.folds[::-1], strict=True)]
         states = [float(users.tables.states) for users in self.users]
-        return {"users/evidence": mean(chances), "users/states": mean(states)}
+        plain = any(tells_states_by_lists(users.tables) for users in self.users)
+        return {"users/evidence": mean(chances), "users/states": mean(states), "users/states_by_lists": float(plain)}
 
     def scores(self, pair: Pair) -> Scores:
         """The worth of SESSIONS sessions, all candidates meeting the same draws."""

@@ -22,6 +22,9 @@ _FIRST_STEPS = 5
 _HOLDS = 0.05
 """Share of a kind's slates from which on it is said to hold an item."""
 
+_SHOWS = 0.05
+"""Share of a state's slates from which on it is said to show a kind."""
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -45,7 +48,7 @@ def find_structures(steps: Trajectories, generator: torch.Generator, *, ends_log
 
     Kinds of slates are merged to states by evidence; beside these stands one state for all. Moves that foretell little
     favour few states, so there are also the pairs of kinds that exclude each other, or, where every kind is one fixed
-    list, a state for each. Where there is but one kind of slate, there may be states that only the clicks can tell apart.
+    list, a state for each. Where there is but one kind of slate, there may be states that only clicks can tell apart.
     """
     kinds = find_kinds(steps, generator)
     together = torch.zeros(len(kinds), dtype=torch.int64)
@@ -71,6 +74,18 @@ def _different(partitions: list[Tensor]) -> list[Tensor]:
         first = (partition[:, None] == partition).long().argmax(1)  # the first kind of the same state
         found.setdefault(tuple(first.tolist()), partition)
     return list(found.values())
+
+
+def tells_states_by_lists(tables: LatentTables) -> bool:
+    """Whether every state shows lists of its own, none of which share an item: then it is plain how slates were made.
+
+    States that were merged, for want of evidence, show lists that overlap.
+    """
+    held = torch.sigmoid(tables.kind_logit[:, :-1]) > _HOLDS  # (C, n)
+    shows = tables.kind_share > _SHOWS  # (Z, C)
+    together = (shows.double().T @ shows.double()).fill_diagonal_(0) > 0  # (C, C), kinds of one state
+    shared = held.double() @ held.double().T > 0
+    return bool((shows.sum(0) <= 1).all()) and not bool((together & shared).any())
 
 
 def refuse_too_large(states: int, items: int) -> None:
