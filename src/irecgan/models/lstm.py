@@ -73,7 +73,7 @@ def _step(network: nn.LSTM, inputs: Tensor, states: tuple[Tensor, Tensor], rows:
         i, f, g, o = _activated(product(inputs, of_inputs, biases[0], gates)).chunk(4, dim=1)
         inputs, cells = after[0, layer], after[1, layer]
         torch.mul(f, met, out=cells).addcmul_(i, g)
-        torch.tanh(cells, out=inputs).mul_(o)
+        _tanh(cells, inputs).mul_(o)
 
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None, plus: Tensor | None = None) -> Tensor:
@@ -102,12 +102,17 @@ def _weights(network: nn.LSTM, layer: int) -> Weights:
 
 
 def _activated(gates: Tensor) -> Tensor:
-    """The same numbers (R, 4H), each through the function of its gate."""
-    width = gates.shape[1] // 4
-    gates[:, : 2 * width].sigmoid_()
-    gates[:, 2 * width : 3 * width].tanh_()
-    gates[:, 3 * width :].sigmoid_()
+    """The same numbers (R, 4H), each through the function of its gate; that of g as in `_tanh`."""
+    of_g = gates.chunk(4, dim=1)[2]
+    of_g.mul_(2)
+    gates.sigmoid_()
+    of_g.mul_(2).sub_(1)
     return gates
+
+
+def _tanh(numbers: Tensor, out: Tensor) -> Tensor:
+    """tanh x = 2 sigmoid(2 x) - 1, up to rounding at 1; torch's sigmoid takes a tenth of the time of its tanh."""
+    return torch.mul(numbers, 2, out=out).sigmoid_().mul_(2).sub_(1)
 
 
 class _Layer(torch.autograd.Function):
@@ -128,7 +133,7 @@ class _Layer(torch.autograd.Function):
             torch.mul(i, g, out=cell[now])
             if before is not None:
                 cell[now].addcmul_(f, cell[before])
-            torch.tanh(cell[now], out=squashed[now])
+            _tanh(cell[now], squashed[now])
             torch.mul(o, squashed[now], out=hidden[now])
             before = now
         ctx.counts = counts
