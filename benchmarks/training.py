@@ -4,7 +4,7 @@
 
 It makes the log (`--sessions` of the policy mix, in the simulated world) and gives it to the command as a user would.
 Nothing is copied or multiplied up: functions of the package are wrapped to stop their times. A time is of a part
-alone, without the parts within it; shares are of the clock's. ``--set`` changes settings of the training.
+alone, without the parts within it. ``--set`` changes settings of the training.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from irecgan.training.learner import Learner
 
 Row = dict[str, Any]
 Clock = Callable[[], tuple[float, float]]
+SHARES = "share", "share of the processor"
 
 
 def both_clocks() -> tuple[float, float]:
@@ -77,8 +78,8 @@ class Stopwatch:
         self.calls[key] += 1
 
     def rows(self) -> list[Row]:
-        """One for each part of a phase, in the order in which they were done first, with its share."""
-        whole = sum(seconds for seconds, _ in self.seconds.values())
+        """One for each part of a phase, in the order in which they were done first, with its shares of all."""
+        whole = [sum(column) for column in zip(*self.seconds.values(), strict=True)]
         return [
             {
                 "phase": phase,
@@ -86,7 +87,8 @@ class Stopwatch:
                 "calls": self.calls[phase, part],
                 "seconds": seconds,
                 "processor": processor,
-                "share": seconds / whole,
+                "share": seconds / whole[0],
+                "share of the processor": processor / whole[1],
             }
             for (phase, part), (seconds, processor) in self.seconds.items()
         ]
@@ -139,17 +141,17 @@ def by_part(parts: list[Row]) -> list[Row]:
     sums: dict[str, Row] = {}
     for row in parts:
         total = sums.setdefault(row["part"], {"phase": "all", "part": row["part"]})
-        for key in ("calls", "seconds", "processor", "share"):
+        for key in ("calls", "seconds", "processor", *SHARES):
             total[key] = total.get(key, 0) + row[key]
     return sorted(sums.values(), key=lambda row: -row["seconds"])
 
 
 def table(found: Row) -> str:
     """Aligned text: every part of every phase, sums by part, and all."""
-    cells = [["phase", "part", "calls", "seconds", "processor", "share"]]
+    cells = [["phase", "part", "calls", "seconds", "processor", *SHARES]]
     for row in [*found["parts"], *by_part(found["parts"])]:
         seconds = [f"{row[key]:.2f}" for key in ("seconds", "processor")]
-        cells.append([row["phase"], row["part"], str(row["calls"]), *seconds, f"{row['share']:.1%}"])
+        cells.append([row["phase"], row["part"], str(row["calls"]), *seconds, *(f"{row[key]:.1%}" for key in SHARES)])
     whole = [sum(row[key] for row in found["parts"]) for key in ("seconds", "processor")]
     units = ", ".join(f"{count} of {phase}" for phase, count in found["units"].items())
     return f"{aligned(cells, left=True)}\n{whole[0]:.1f} s, {whole[1]:.1f} s of the processor; units: {units}"
