@@ -73,6 +73,11 @@ def test_copies_of_copies() -> None:
     assert state.join([state]).hidden[0].tolist() == [[0.0, 1.0], [4.0, 5.0], [0.0, 1.0], [4.0, 5.0]]
 
 
+def test_tanh_by_the_sigmoid_is_off_by_rounding_at_one() -> None:
+    numbers = torch.cat([torch.linspace(-20, 20, 4_001), torch.tensor([0.0, 1e-8, -torch.inf, torch.inf])])
+    torch.testing.assert_close(lstm._tanh(numbers, numbers.clone()), numbers.tanh(), rtol=0, atol=3e-7)
+
+
 @pytest.mark.parametrize("rows", [None, [4, 0, 0, 3, 3]])
 def test_blocks_of_sessions_step_as_all_at_once_do(rows: list[int] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     net, inputs, states = network(), torch.randn(5, INPUTS), torch.randn(2, 2, 5, UNITS)
