@@ -123,7 +123,7 @@ class Stage:
         going, slates, rewards = frontier.take(stay), slate[stay], response.reward[stay]
         judge = self.judge.advance(going.judge, slates, click, rewards) if self.judge is not None else None
         full = full[stay]
-        cut, on = _rows(full, cuts), _rows(~full, clicks - cuts)
+        cut, on = _rows(full, cuts), _rows(~full, clicks - cuts) if cuts else None
         if self.judge is not None and judge is not None:
             verdicts.append(self.judge.cut(judge.take(cut)))
         return Step(
@@ -137,10 +137,12 @@ class Stage:
         )
 
     def _advance(
-        self, frontier: Frontier, on: Tensor, slate: Tensor, click: Tensor, generator: torch.Generator
+        self, frontier: Frontier, on: Tensor | None, slate: Tensor, click: Tensor, generator: torch.Generator
     ) -> Frontier:
-        """The rows ``on`` of a frontier whose judge has heard of the clicks; no one else needs to hear of a cut."""
-        going, slate, click = frontier.take(on), slate[on], click[on]
+        """The rows ``on`` (None: all) of a frontier whose judge heard of the clicks; no one else needs to of a cut."""
+        going = frontier
+        if on is not None:
+            going, slate, click = frontier.take(on), slate[on], click[on]
         return replace(
             going,
             clicks=going.clicks + 1,

@@ -61,19 +61,25 @@ def step(
 
 def _step(network: nn.LSTM, inputs: Tensor, states: tuple[Tensor, Tensor], rows: Tensor | None, after: Tensor) -> None:
     """`step` for one block of sessions; hidden and cell states are written to ``after`` (2, L, B, H)."""
-    sharing = None if rows is None else rows.unique(return_inverse=True)
+    sharing = None if rows is None else _sharing(rows)
     for layer, (hidden, cell) in enumerate(zip(*states, strict=True)):
         of_inputs, of_states, *biases = _weights(network, layer)
-        if rows is None or sharing is None:
-            met, gates = cell, product(hidden, of_states, biases[1])
+        met = cell if rows is None else cell.index_select(0, rows)
+        if sharing is None:
+            gates = product(hidden if rows is None else hidden.index_select(0, rows), of_states, biases[1])
         else:
             different, place = sharing
-            met = cell.index_select(0, rows)
             gates = product(hidden.index_select(0, different), of_states, biases[1]).index_select(0, place)
         i, f, g, o = _activated(product(inputs, of_inputs, biases[0], gates)).chunk(4, dim=1)
         inputs, cells = after[0, layer], after[1, layer]
         torch.mul(f, met, out=cells).addcmul_(i, g)
         _tanh(cells, inputs).mul_(o)
+
+
+def _sharing(rows: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The different ones of ``rows`` (B,), and which of them each is. (D,), (B,); None where none occurs twice."""
+    different, place = rows.unique(return_inverse=True)
+    return (different, place) if len(different) < len(rows) else None
 
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None, plus: Tensor | None = None) -> Tensor:
