@@ -2,8 +2,8 @@
 
     python benchmarks/before_after.py --before COMMIT --out FILE.json
 
-The earlier source is checked out in a worktree of git that is removed in the end. For each log two processes are
-made, one for each source, by calls that both sources know. Each piece of work is done by one and then by the other,
+The earlier source is checked out in a worktree of git that is removed in the end. For each piece of work
+two processes are made, one for each source, by calls that both know. It is done by one and then by the other,
 ``--repeats`` times after once for nothing. The ratio, of processor seconds per step of a session, is taken in each
 repeat; the table has its median and, in brackets, its extremes.
 """
@@ -37,11 +37,12 @@ from speed_lab import lab_on, logging_policy
 ROOT = Path(__file__).resolve().parent.parent
 SHORTEST = 0.5
 """Processor seconds for which a piece of work is done over and over."""
+WORKS = "generation", "generation with scores", "evaluation", "simulator", "epoch of U", "epoch of A", "epoch of D"
 Row = dict[str, Any]
 
 
 def works(log: str, args: argparse.Namespace) -> dict[str, Callable[[], int]]:
-    """All pieces; each gives the steps it did. Those that learn come last: lengths of generated sessions stay."""
+    """All of WORKS; each gives the steps it did."""
     world = draw_world("softmax", seed=0)
     policy = logging_policy(world, log)
     lab = lab_on(world, policy, args.units, args.sessions)
@@ -90,7 +91,7 @@ def serve(log: str, args: argparse.Namespace) -> None:
     """Do the work that each line of the input names; say how many processor seconds a step of it took."""
     torch.set_num_threads(1)
     found = works(log, args)
-    print(json.dumps({"source": str(Path(irecgan.__file__).parent.parent), "works": list(found)}), flush=True)
+    print(json.dumps(str(Path(irecgan.__file__).parent.parent)), flush=True)
     for line in sys.stdin:
         begin, steps, spent = time.process_time(), 0, 0.0
         while spent < SHORTEST:
@@ -110,10 +111,9 @@ class Server:
             stdout=subprocess.PIPE,
             text=True,
         )
-        told = self._line()
-        if Path(told["source"]).resolve() != source.resolve():
-            raise SystemExit(f"expected the source {source}, found {told['source']}")
-        self.works: list[str] = told["works"]
+        found = Path(self._line())
+        if found.resolve() != source.resolve():
+            raise SystemExit(f"expected the source {source}, found {found}")
 
     def seconds(self, work: str) -> float:
         """Processor seconds of a step of ``work``, which is done now."""
@@ -136,15 +136,15 @@ class Server:
 
 def compared(log: str, sources: tuple[Path, Path], options: list[str], repeats: int) -> list[Row]:
     """One row for each piece of work: seconds a step before and after in each repeat, and their ratios."""
-    before, after = (Server(source, log, options) for source in sources)
     rows = []
-    for work in after.works:
+    for work in WORKS:
+        before, after = servers = [Server(source, log, options) for source in sources]
         pairs = [(before.seconds(work), after.seconds(work)) for _ in range(repeats + 1)][1:]  # the first is cold
         ratios = [old / new for old, new in pairs]
         rows.append({"log": log, "work": work, "seconds of a step": pairs, "before / after": ratios})
+        for server in servers:
+            server.end()
         print(log, work, file=sys.stderr, flush=True)
-    for server in (before, after):
-        server.end()
     return rows
 
 
