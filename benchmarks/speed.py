@@ -28,12 +28,11 @@ import torch
 
 from floor import plain_products, products
 from irecgan.files import write_json
-from irecgan.policies.interface import Policy
-from irecgan.policies.logging import MaxPolicy, RandomPolicy
 from irecgan.tables import aligned
 from irecgan.training.lab import Lab
 from irecgan.worlds.mdp import draw_world
-from speed_work import Work, lab_on, use_layers, works
+from speed_lab import lab_on, logging_policy
+from speed_work import Work, use_layers, works
 
 LEARNING_ROWS, GENERATING_ROWS = 32, 1024
 """Rows of the products whose rates are the floor's: of a batch that learns, and of a roll-out."""
@@ -86,7 +85,7 @@ def case(units: int, log: str, args: argparse.Namespace) -> Row:
     """Everything measured for one size of networks and one log."""
     torch.set_num_threads(1)
     world = draw_world("softmax", seed=0)
-    policy: Policy[Any] = RandomPolicy(world.catalogue_size, world.slate_size) if log == "random" else MaxPolicy(world)
+    policy = logging_policy(world, log)
     lab = lab_on(world, policy, units, args.sessions)
     size = lab.config.size(world.catalogue_size)
     rows = []

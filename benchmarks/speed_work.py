@@ -18,12 +18,8 @@ from irecgan.policies.ranking import RankingPolicy
 from irecgan.rollout import Stage, rollout, scored_rollout
 from irecgan.rows import Rows
 from irecgan.seeding import Streams
-from irecgan.training.calibration import calibrate_stop
-from irecgan.training.config import TrainingConfig
-from irecgan.training.data import TrainingData, hold_out
-from irecgan.training.lab import Lab, make_lab
+from irecgan.training.lab import Lab
 from irecgan.training.phases import Rounds
-from irecgan.training.recipes import find_recipe
 from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPWorld
 from plain import PlainGenerator
@@ -74,20 +70,6 @@ def use_layers(networks: Iterable[nn.Module], *, packs: bool) -> None:
         for part in network.modules():
             if isinstance(part, Recurrent):
                 part.packs = packs
-
-
-def lab_on(world: MDPWorld, policy: Policy[Any], units: int, sessions: int) -> Lab:
-    """Networks after one epoch on a log of ``policy``, so that lengths are those of the log."""
-    batch = rollout(policy, world, sessions, max_length=1_000, generator=torch.Generator().manual_seed(0))
-    train, validation = hold_out(Sessions.from_batch(batch), 0.1, torch.Generator().manual_seed(0))
-    mean = float(batch.clicked.sum(1).float().mean())
-    config = TrainingConfig(units=units, max_length=round(2 * mean), user_learning_rate=1e-3)
-    data = TrainingData(train, validation, final_slates=True)
-    lab = make_lab(data, config, Streams(0), find_recipe("irecgan").agent_loss)
-    for model in ("user", "agent"):
-        lab.learners[model].epoch(lab.losses[model], train, 32, torch.Generator().manual_seed(1))
-    calibrate_stop(lab.user, train)
-    return lab
 
 
 def works(lab: Lab, world: MDPWorld, policy: Policy[Any], sizes: tuple[int, int]) -> list[Work]:

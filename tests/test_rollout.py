@@ -3,8 +3,8 @@ import torch
 
 from irecgan.data.batch import Sessions
 from irecgan.models.agent import Agent
-from irecgan.models.discriminator import Discriminator
-from irecgan.models.recurrent import Size, initialise
+from irecgan.models.discriminator import Discriminator, JudgeState
+from irecgan.models.recurrent import RecurrentState, Size, initialise
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.presented import PresentedOrder
 from irecgan.policies.ranking import RankingPolicy
@@ -122,3 +122,28 @@ def test_stepping_equals_running_over_the_session(
             rows = batch.real[:, t]
             torch.testing.assert_close(agent.scores(state)[rows], logits[rows, t])
             state = agent.advance(state, batch.click[:, t])
+
+
+def test_nothing_is_computed_after_the_cut_but_the_verdict(
+    models: tuple[Agent, RecurrentUserModel, Discriminator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, _, judge = models
+    heard: dict[str, int] = {"agent": 0, "judge": 0}
+    advance, weigh = agent.advance, judge.advance
+
+    def counted(state: RecurrentState, click: torch.Tensor) -> RecurrentState:
+        heard["agent"] += len(click)
+        return advance(state, click)
+
+    def judged(state: JudgeState, slate: torch.Tensor, click: torch.Tensor, reward: torch.Tensor) -> JudgeState:
+        heard["judge"] += len(click)
+        return weigh(state, slate, click, reward)
+
+    monkeypatch.setattr(agent, "advance", counted)
+    monkeypatch.setattr(judge, "advance", judged)
+    batch = scored_rollout(stage(models, True, length=2), 50, completions=1, generator=seeded(10))
+    cut = int((~batch.ended.any(1)).sum())
+    clicks, prefixes = int(batch.clicked.sum()), int((batch.clicked.sum(1) > 0).sum())
+    assert cut
+    assert heard["agent"] == clicks - cut  # completions end or are cut at their first step
+    assert clicks < heard["judge"] <= clicks + prefixes

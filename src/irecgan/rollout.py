@@ -120,31 +120,34 @@ class Stage:
         stay, leave = _rows(clicked, clicks), _rows(~clicked, len(clicked) - clicks)
         verdicts = [self._finish(frontier, slate, leave)]
         click = slate[stay].gather(1, response.position[stay][:, None]).squeeze(1)
-        going = self._advance(frontier.take(stay), slate[stay], click, response.reward[stay], generator)
+        going, slates, rewards = frontier.take(stay), slate[stay], response.reward[stay]
+        judge = self.judge.advance(going.judge, slates, click, rewards) if self.judge is not None else None
         full = full[stay]
-        cut = going.take(_rows(full, cuts))
-        if self.judge is not None:
-            verdicts.append(self.judge.cut(cut.judge))
+        cut, on = _rows(full, cuts), _rows(~full, clicks - cuts) if cuts else None
+        if self.judge is not None and judge is not None:
+            verdicts.append(self.judge.cut(judge.take(cut)))
         return Step(
             session=frontier.session,
             slate=slate,
             position=response.position,
             reward=response.reward,
-            open=going.take(_rows(~full, clicks - cuts)) if cuts else going,
-            closed=torch.cat([frontier.session[leave], cut.session]),
+            open=self._advance(replace(going, judge=judge), on, slates, click, generator),
+            closed=torch.cat([frontier.session[leave], going.session[cut]]),
             verdict=torch.cat(verdicts),
         )
 
     def _advance(
-        self, stay: Frontier, slate: Tensor, click: Tensor, reward: Tensor, generator: torch.Generator
+        self, frontier: Frontier, on: Tensor | None, slate: Tensor, click: Tensor, generator: torch.Generator
     ) -> Frontier:
-        judge = self.judge.advance(stay.judge, slate, click, reward) if self.judge is not None else None
-        return Frontier(
-            session=stay.session,
-            clicks=stay.clicks + 1,
-            policy=self.policy.advance(stay.policy, slate, click),
-            world=self.world.advance(stay.world, slate, click, generator),
-            judge=judge,
+        """The rows ``on`` (None: all) of a frontier whose judge heard of the clicks; no one else needs to of a cut."""
+        going = frontier
+        if on is not None:
+            going, slate, click = frontier.take(on), slate[on], click[on]
+        return replace(
+            going,
+            clicks=going.clicks + 1,
+            policy=self.policy.advance(going.policy, slate, click),
+            world=self.world.advance(going.world, slate, click, generator),
         )
 
     def _finish(self, frontier: Frontier, slate: Tensor, leave: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """LSTM layers on packed inputs are torch's own, and those of real inputs alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from irecgan.models import lstm
-from irecgan.models.recurrent import Recurrent, RecurrentState, Size
+from irecgan.models.recurrent import ClickEncoder, Recurrent, RecurrentState, Size, initialise
 
 UNITS, INPUTS, TIMES = 8, 5, 4
 
@@ -69,3 +71,42 @@ def test_copies_of_copies() -> None:
     state = RecurrentState(hidden, None).take(torch.tensor([2, 0, 2])).take(torch.tensor([1, 2]))
     assert state.own().hidden.tolist() == [[[0.0, 1.0], [4.0, 5.0]]]
     assert state.join([state]).hidden[0].tolist() == [[0.0, 1.0], [4.0, 5.0], [0.0, 1.0], [4.0, 5.0]]
+
+
+def test_tanh_by_the_sigmoid_is_off_by_rounding_at_one() -> None:
+    numbers = torch.cat([torch.linspace(-20, 20, 4_001), torch.tensor([0.0, 1e-8, -torch.inf, torch.inf])])
+    torch.testing.assert_close(lstm._tanh(numbers, numbers.clone()), numbers.tanh(), rtol=0, atol=3e-7)
+
+
+@pytest.mark.parametrize("rows", [None, [4, 0, 0, 3, 3]])
+def test_blocks_of_sessions_step_as_all_at_once_do(rows: list[int] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, inputs, states = network(), torch.randn(5, INPUTS), torch.randn(2, 2, 5, UNITS)
+    chosen = None if rows is None else torch.tensor(rows)
+    with torch.no_grad():
+        whole = lstm.step(net, inputs, states[0], states[1], chosen)
+        monkeypatch.setattr(lstm, "_BLOCK", 2)
+        for found, expected in zip(lstm.step(net, inputs, states[0], states[1], chosen), whole, strict=True):
+            torch.testing.assert_close(found, expected)
+
+
+def test_sessions_with_the_same_clicks_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = ClickEncoder(Size(items=3, embedding=INPUTS, units=UNITS))
+    initialise(encoder, torch.Generator().manual_seed(0))
+    computed, step = [], lstm.step
+
+    def counted(network: nn.LSTM, inputs: Tensor, *states: Any) -> tuple[Tensor, Tensor]:
+        computed.append(len(inputs))
+        return step(network, inputs, *states)
+
+    monkeypatch.setattr(lstm, "step", counted)
+    clicks = torch.tensor([[0, 1, 2], [0, 1, 2], [3, 1, 2], [0, 1, 0], [0, 2, 0]])  # 3: an unknown item
+    with torch.no_grad():
+        state, read = encoder.start(5), [encoder.start(5).read(nn.Identity())]
+        for click in clicks.t():
+            state = encoder.advance(state, click)
+            read.append(state.read(nn.Identity()))
+            assert len(state) == 5
+            torch.testing.assert_close(read[-1], state.top)
+        assert computed == [1, 1, 2, 3, 4]
+        whole = encoder(torch.nn.functional.pad(clicks, (0, 1)))
+    torch.testing.assert_close(torch.stack(read, dim=1), whole)

@@ -71,7 +71,7 @@ class Agent(nn.Module):
 
     def scores(self, state: RecurrentState) -> Tensor:
         """Logits of Eq. (4) for all items. (B, n)"""
-        return self.item_scores(state.top).all()
+        return state.read(lambda top: self.item_scores(top).all())
 
     def scores_of(self, state: RecurrentState, items: Tensor) -> Tensor:
         """Logits of ``items`` (B, C) alone; meaningless for the index n. (B, C)"""

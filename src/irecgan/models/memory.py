@@ -1,6 +1,6 @@
 """What users see in one list each, by a memory that sessions carry along."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,6 +82,10 @@ class UserState:
     def top(self) -> Tensor:
         """The state that output layers read. (B, H)"""
         return self.recurrent.top
+
+    def read(self, layer: Callable[[Tensor], Tensor]) -> Tensor:
+        """What ``layer`` makes of `top`, (B, H) -> (B, ...), once for sessions that have one state."""
+        return self.recurrent.read(layer)
 
     def __len__(self) -> int:
         return len(self.recurrent)

@@ -1,6 +1,6 @@
 """A recurrent network that runs over whole sessions or one step at a time, with copyable state."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -42,6 +42,12 @@ class RecurrentState:
     def top(self) -> Tensor:
         """The state that output layers read. (B, H)"""
         return self.hidden[-1] if self.rows is None else self.hidden[-1].index_select(0, self.rows)
+
+    def read(self, layer: Callable[[Tensor], Tensor]) -> Tensor:
+        """What ``layer`` makes of `top`, (B, H) -> (B, ...), once for sessions that have one state."""
+        if self.rows is None or self.hidden.shape[1] > len(self.rows):
+            return layer(self.top)
+        return layer(self.hidden[-1]).index_select(0, self.rows)
 
     def __len__(self) -> int:
         return self.hidden.shape[1] if self.rows is None else len(self.rows)
@@ -94,10 +100,15 @@ class Recurrent(nn.Module):
         return outputs  # type: ignore[no-any-return]
 
     def start(self, sessions: int) -> RecurrentState:
-        """The zero state of ``sessions`` sessions."""
+        """The zero state of ``sessions`` sessions, which is one."""
         weight = self.network.weight_ih_l0
-        zeros = weight.new_zeros(self.network.num_layers, sessions, self.network.hidden_size)
-        return RecurrentState(zeros, zeros if self.kind == "lstm" else None)
+        zeros = weight.new_zeros(self.network.num_layers, 1, self.network.hidden_size)
+        rows = torch.zeros(sessions, dtype=torch.int64, device=weight.device)
+        return RecurrentState(zeros, zeros if self.kind == "lstm" else None, rows)
+
+    def looks_for_equals(self, device: torch.device) -> bool:
+        """Whether to ask which sessions are equal: a GPU would have to be waited for."""
+        return self.packs and device.type == "cpu" and not torch.is_grad_enabled()
 
     def step(self, inputs: Tensor, state: RecurrentState) -> RecurrentState:
         """The state after one more input. (B, I)"""
@@ -160,12 +171,24 @@ class ClickEncoder(nn.Module):
 
     def start(self, sessions: int, context: PaddedRows | None = None) -> RecurrentState:
         """The state s_0 of ``sessions`` sessions. ``context`` (B, W) of their first step."""
-        first = self._within(self.first.expand(sessions, -1), context)
-        return self.recurrent.step(first, self.recurrent.start(sessions))
+        different = 1 if context is None else sessions
+        first = self._within(self.first.expand(different, -1), context)
+        state = self.recurrent.step(first, self.recurrent.start(different))
+        if context is not None:
+            return state
+        return state.take(torch.zeros(sessions, dtype=torch.int64, device=first.device))
 
     def advance(self, state: RecurrentState, click: Tensor, context: PaddedRows | None = None) -> RecurrentState:
-        """The state after ``click`` (B,). ``context`` (B, W) of the step that follows."""
-        return self.recurrent.step(self._within(self.embedded(click), context), state)
+        """The state after ``click`` (B,). ``context`` (B, W) of the step that follows.
+
+        Where sessions in one state have the same click, the state that follows is computed once.
+        """
+        if context is not None or state.rows is None or not self.recurrent.looks_for_equals(click.device):
+            return self.recurrent.step(self._within(self.embedded(click), context), state)
+        items = self.embedding.num_embeddings
+        different, place = (state.rows * items + click).unique(return_inverse=True)
+        state = RecurrentState(state.hidden, state.cell, different // items)
+        return self.recurrent.step(self._within(self.embedded(different % items), None), state).take(place)
 
     def embedded(self, items: Tensor) -> Tensor:
         """The embeddings of ``items``, any shape. (...) -> (..., E)"""

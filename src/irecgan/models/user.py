@@ -130,11 +130,10 @@ class RecurrentUserModel(nn.Module):
     def outcome(self, state: UserState, slate: Tensor, *, ranked: bool = False) -> Outcome:
         """What may happen to ``slate`` (B, K). ``ranked``: it is in the log's ranker's order, and terms read that."""
         embedded = self.encoder.embedded(slate)  # (B, K, E)
-        scores = self._with_terms(self._dot(state.top, embedded), state, slate, ranked=ranked)
-        log_p = outcome_log_probabilities(
-            scores, self.stop(state.top).squeeze(-1), torch.ones_like(slate, dtype=torch.bool), self.stop_kind
-        )
-        reward = self.reward_law.mean(_dot(self.reward(state.top), embedded))
+        scores = self._with_terms(_dot(state.read(self.click), embedded), state, slate, ranked=ranked)
+        stop = state.read(self.stop).squeeze(-1)
+        log_p = outcome_log_probabilities(scores, stop, torch.ones_like(slate, dtype=torch.bool), self.stop_kind)
+        reward = self.reward_law.mean(_dot(state.read(self.reward), embedded))
         return Outcome(click=log_p[:, :-1], stop=log_p[:, -1], reward=reward)
 
     def sample_reward(self, mean: Tensor, generator: torch.Generator) -> Tensor:

@@ -155,12 +155,13 @@ class Lab:
         logged = self.data.train.select(rows)
         found, total = torch.zeros(2, dtype=torch.float64, device=processes.device), 0  # losses, right verdicts
         lengths = logged.steps, generated.steps
+        every = Sessions.concat([replace(logged, context=None), generated])  # D reads no context
         pairs = zip(*(bucketed(each, size, generator) for each in lengths), strict=False)
         for real, made in pairs:
             mine, of_logged = processes.share(real, lengths[0][real])
             yours, of_generated = processes.share(made, lengths[1][made])
-            batches = logged.batch(mine).to(processes.device), generated.batch(yours).to(processes.device)
-            lesson = _Lesson(self.discriminator, batches, (of_logged, of_generated))
+            batch = every.batch(torch.cat([mine, len(logged) + yours])).to(processes.device)
+            lesson = _Lesson(self.discriminator, batch, len(mine), (of_logged, of_generated))
             value = learner.step(lesson) * len(real)
             found += torch.stack([value, lesson.right])
             total += len(real) + len(made)
@@ -169,16 +170,19 @@ class Lab:
 
 
 class _Lesson:
-    """One step of D: the loss of its share of a batch, and how many of its verdicts were ``right``."""
+    """One step of D: the loss of its share of a batch, and how many of its verdicts were ``right``.
 
-    def __init__(
-        self, judge: Discriminator, batches: tuple[SessionBatch, SessionBatch], shares: tuple[float, float]
-    ) -> None:
-        self.judge, self.batches, self.shares = judge, batches, shares
+    The first ``logged`` sessions of ``batch`` are logged ones, the others generated. D reads them in one call: its
+    products are the larger, and gradients of its weights are multiplied out once.
+    """
+
+    def __init__(self, judge: Discriminator, batch: SessionBatch, logged: int, shares: tuple[float, float]) -> None:
+        self.judge, self.batch, self.logged, self.shares = judge, batch, logged, shares
         self.right = torch.zeros(())
 
     def __call__(self) -> Tensor:
-        high, low = (self.judge(batch) for batch in self.batches)
+        logits: Tensor = self.judge(self.batch)
+        high, low = logits[: self.logged], logits[self.logged :]
         known, made = (share > 0 for share in self.shares)
         self.right = ((high > 0).sum() * known + (low < 0).sum() * made).double()
         return discriminator_loss(high, low, self.shares)

@@ -113,14 +113,13 @@ class Learner:
 
     def _clip(self, clip: float) -> None:
         """Scale the gradient to a norm of at most ``clip``."""
-        if self.by_rows is None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), clip)
-            return
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         values = [gradient.values() if gradient.is_sparse else gradient for gradient in gradients]
         norm = torch.stack([value.norm() for value in values]).norm()
-        for value in values:
-            value.mul_((clip / (norm + 1e-6)).clamp(max=1))
+        scale = (clip / (norm + 1e-6)).clamp(max=1)
+        if scale.device.type == "cpu" and scale == 1:  # a GPU would have to be waited for
+            return
+        torch._foreach_mul_(values, scale)
 
 
 def _parameters(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
