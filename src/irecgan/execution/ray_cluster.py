@@ -24,7 +24,10 @@ _OURS = {
 }
 _PROBE = """
 import sys, ray
-ray.init(address=sys.argv[1], logging_level="error", log_to_driver=False)
+try:
+    ray.init(address=sys.argv[1], logging_level="error", log_to_driver=False)
+except Exception as error:
+    sys.exit((str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[-1])
 ray.shutdown()
 """
 
