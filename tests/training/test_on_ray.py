@@ -54,6 +54,7 @@ def test_workers_learn_as_processes_of_torchrun_although_one_is_lost(
     log, killed = tmp_path / "log.parquet", tmp_path / "killed"
     small_log(58).write(log)
     command = ["train", str(log), "--recipe", "pg", "--json", *together.options(SETTINGS)]
+    pair = launch(["-m", "irecgan", *command, "--out", tmp_path / "torchrun"])
     monkeypatch.setattr(on_ray, "_work", partial(work_until_killed, killed))
     assert main([*command, "--out", str(tmp_path / "ray"), "--ray", ray_address, "--workers", "2"]) == 0
     printed = capsys.readouterr()
@@ -62,9 +63,9 @@ def test_workers_learn_as_processes_of_torchrun_although_one_is_lost(
     (told,) = printed.err.splitlines()
     assert told.startswith(f"warning: {tmp_path / 'ray'}: a worker was lost (of rank ")
     assert told.endswith("); goes on from the last checkpoint, try 2 of 3")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "log.parquet", "ray"]
-    done = finished(launch(["-m", "irecgan", *command, "--out", tmp_path / "torchrun"]))
+    done = finished(pair)
     assert [code for code, _, _ in done] == [0, 0], done
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "log.parquet", "ray", "torchrun"]
     figures = [[line["agent/loss"] for line in read_metrics(tmp_path / name)] for name in ("ray", "torchrun")]
     assert figures[0] == figures[1]
     assert len(figures[0]) == 25
@@ -76,7 +77,7 @@ def test_workers_learn_as_processes_of_torchrun_although_one_is_lost(
 def test_a_training_that_finds_no_room_after_a_loss_ends(
     ray_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "1")
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "0.2")
     training, out = RayTraining(Cluster(ray_address), 2), tmp_path / "run"
     with (
         training.cluster.connected() as ray,
