@@ -1,11 +1,17 @@
 """Commands that work on a Ray cluster: the same results as without one."""
 
 import json
+import os
+import signal
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from irecgan.cli import main
+from irecgan.experiments.frame import study
+from irecgan.experiments.frame.study import Json
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -13,9 +19,30 @@ STUDY = ["reproduce", "figure3", "--seeds", "1", "--set", "rounds=1", "--set", "
 STUDY += ["--set", "evaluation_sessions=50", "--set", 'laws=["softmax"]']
 
 
-def test_an_experiment_finds_the_same_on_a_cluster(ray_address: str, tmp_path: Path) -> None:
+WORK = study._work
+
+
+def work_unless_killed(killed: Path, *arguments: Any) -> Json:
+    """What is done for a cell; whoever does it the first time is killed."""
+    try:
+        killed.touch(exist_ok=False)
+    except FileExistsError:
+        return WORK(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_an_experiment_finds_the_same_on_a_cluster_that_loses_a_worker(
+    ray_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert main([*STUDY, "--out", str(tmp_path / "here"), "--workers", "1"]) == 0
+    before = capfd.readouterr().out
+    monkeypatch.setattr(study, "_work", partial(work_unless_killed, tmp_path / "killed"))
     assert main([*STUDY, "--out", str(tmp_path / "there"), "--ray", ray_address]) == 0
+    printed = capfd.readouterr()
+    assert printed.out == before.replace(str(tmp_path / "here"), str(tmp_path / "there"))
+    (told,) = printed.err.splitlines()
+    assert told.endswith(": its worker was lost (Ray: WorkerCrashedError); done again, try 2 of 3")
     one, other = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("here", "there"))
     assert one == other
 

@@ -143,12 +143,21 @@ def test_processes_end_with_the_block(tmp_path: Path) -> None:
 
 
 ASK = """
-import sys
+import os, signal, sys, threading
+from irecgan.ending import Terminated, end_when_terminated
 from irecgan.errors import UserError
 from irecgan.execution.ray_cluster import Cluster
+end_when_terminated()
 try:
-    with Cluster(sys.argv[1], 4.0).connected():
+    with Cluster(sys.argv[1], 1.0).connected() as ray:
         print("connected")
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        ray.get(ray.remote(num_cpus=99)(lambda: "what nobody can work off").remote())
+except Terminated:
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except Terminated:
+        print("terminated twice")
 except UserError as error:
     print(error)
 """
@@ -162,17 +171,18 @@ def test_an_address_that_does_not_answer_is_given_up_in_time(ray_address: str) -
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         begin = time.monotonic()
         done = subprocess.run([sys.executable, "-c", ASK, address], check=True, capture_output=True, text=True)
-    assert done.stdout.startswith(f"--ray {address}: no Ray cluster answers within 4 s; expected the address that")
+    assert done.stdout.startswith(f"--ray {address}: no Ray cluster answers within 1 s; expected the address that")
     assert len(done.stdout.splitlines()) == 1
     assert time.monotonic() - begin < 20
     assert not done.stderr
 
 
 @pytest.mark.xdist_group("ray")
-def test_a_cluster_is_found_at_its_address(ray_address: str) -> None:
-    ask = ASK.replace("4.0", "60.0")
+def test_a_cluster_is_found_at_its_address_and_left_when_told_to_end(ray_address: str) -> None:
+    ask = ASK.replace("1.0", "60.0")
     done = subprocess.run([sys.executable, "-c", ask, ray_address], check=True, capture_output=True, text=True)
-    assert done.stdout == "connected\n"
+    assert done.stdout.splitlines() == ["connected", "terminated twice"]
+    assert not done.stderr
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

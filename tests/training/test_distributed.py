@@ -1,10 +1,6 @@
 """Several processes train as one: the same losses, the same weights in all, and a loss of one costs nothing."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ import together
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from launching import finished, launch
 from safetensors.torch import load_file
 
 import irecgan
@@ -25,31 +22,8 @@ from irecgan.training.tuning import train_best
 from small_logs import TINY, small_log
 
 TWO = {**TINY, **together.RATES, "batch_size": 8}
+TERMS = {**TWO, "terms": "all", "user_dropout": 0.0}
 LOST = {**TINY, "batch_size": 4, "agent_epochs": 12, "patience": 12}
-
-
-def launch(argv: list[object], size: int = 2) -> list["subprocess.Popen[str]"]:
-    """The processes that torchrun would start."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size), "OMP_NUM_THREADS": "1"}
-    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    return [
-        subprocess.Popen(
-            [sys.executable, *map(str, argv)],
-            env={**os.environ, **place, "PYTHONPATH": path, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(size)
-    ]
-
-
-def finished(processes: list["subprocess.Popen[str]"]) -> list[tuple[int, str, str]]:
-    """Exit code, stdout and stderr of each."""
-    return [(process.returncode, *texts) for process in processes for texts in [process.communicate(timeout=240)]]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """52 sessions to learn from, in global batches of 16: the last one, of 4, is uneven."""
     home = tmp_path_factory.mktemp("home")
     small_log(58).write(home / "log.parquet")
-    (home / "settings.json").write_text(json.dumps({"two": TWO, "lost": LOST}))
+    (home / "settings.json").write_text(json.dumps({"two": TWO, "terms": TERMS, "lost": LOST}))
     return home
 
 
@@ -99,6 +73,22 @@ def test_two_processes_learn_as_one_with_twice_the_batch(home: Path, found: list
     for alone, joint in zip(one, two, strict=True):
         assert joint == pytest.approx(alone, rel=1e-5)
     assert json.loads((home / "two" / "run.json").read_text())["origin"]["processes"] == 2
+
+
+def test_two_processes_learn_terms_as_one_with_twice_the_batch(home: Path, found: list[dict[str, Any]]) -> None:
+    """By gradients and then by Newton's steps, of which rounding says when they help no more."""
+    assert [each["terms"][0] for each in found] == [0, 0], found
+    irecgan.train(home / "log.parquet", recipe="terms", out=home / "one terms", settings={**TERMS, "batch_size": 16})
+    names = ("one terms", "terms")
+    one, two = (losses(home / name, "user/loss", "user/validation")[:6] for name in names)
+    assert [len(line) for line in one] == [2, 2, 2, 1, 1, 1]  # those that sharpen have no loss of their own
+    for alone, joint in zip(one, two, strict=True):
+        assert joint == pytest.approx(alone, rel=1e-5)
+    whole, shared = (load_file(home / name / "user.safetensors") for name in names)
+    assert whole["terms.weight"].abs().max() > 0.1
+    torch.testing.assert_close(shared["terms.weight"], whole["terms.weight"], rtol=1e-3, atol=1e-4)
+    errors = [weights["terms.covariance"].diagonal().sqrt() for weights in (shared, whole)]
+    torch.testing.assert_close(*errors, rtol=1e-2, atol=0)
 
 
 @pytest.mark.parametrize("way", ["shared", "sent", "no room", "more than few"])

@@ -38,6 +38,9 @@ def main(home: Path) -> None:
         found["irecgan"] = commanded(
             ["train", log, "--recipe", "irecgan", "--out", home / "two", *options(given["two"])]
         )
+        found["terms"] = commanded(
+            ["train", log, "--recipe", "terms", "--out", home / "terms", *options(given["terms"])]
+        )
         found["shared"] = learned(processes, 8)
         found["sent"] = learned(replace(processes, memory=None), 8)
         found["no room"] = learned_without_room(processes, home)
@@ -80,7 +83,7 @@ def small_lab(processes: Processes, batch_size: int) -> Lab:
     log = small_log(60)
     sessions = encode(log, Catalogue.from_log(log))
     data = TrainingData(sessions, sessions, final_slates=True)
-    config = TrainingConfig.checked({**TINY, **RATES, "batch_size": batch_size})
+    config = TrainingConfig.checked({**TINY, **RATES, "batch_size": batch_size, "terms": "all"})
     return make_lab(data, config, Streams(0), off_policy_gradient, ["behaviour"], processes=processes)
 
 

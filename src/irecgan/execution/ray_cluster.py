@@ -2,11 +2,14 @@
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from irecgan.errors import UserError
@@ -17,10 +20,14 @@ _OURS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anyone
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # tasks without a GPU leave CUDA_VISIBLE_DEVICES alone
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what Ray says of lost workers would go to stdout, among the answers
 }
 _PROBE = """
 import sys, ray
-ray.init(address=sys.argv[1], logging_level="error", log_to_driver=False)
+try:
+    ray.init(address=sys.argv[1], logging_level="error", log_to_driver=False)
+except Exception as error:
+    sys.exit((str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[-1])
 ray.shutdown()
 """
 
@@ -51,11 +58,13 @@ class Cluster:
         if ray.is_initialized():
             yield ray
             return
+        handler = signal.getsignal(signal.SIGTERM)
         self._connect(ray)
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
+        with _sigterm_left_to(handler):
+            try:
+                yield ray
+            finally:
+                ray.shutdown()
 
     def _connect(self, ray: Any) -> None:
         quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
@@ -96,6 +105,33 @@ class Cluster:
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise UserError(f"--ray {self.address}: {reason[:300]}; expected the address of a Ray cluster")
+
+
+@contextmanager
+def _sigterm_left_to(handler: Any) -> Iterator[None]:
+    """Have ``handler`` heed SIGTERM in place of Ray, which aborts.
+
+    What it raises while Ray waits, Ray turns into an interrupt; that is turned back.
+    """
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    raised: list[BaseException] = []
+
+    def heed(number: int, frame: FrameType | None) -> None:
+        try:
+            handler(number, frame)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    signal.signal(signal.SIGTERM, heed)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise raised[0] if raised else interrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def module(name: str) -> Any:

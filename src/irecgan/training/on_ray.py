@@ -7,10 +7,10 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import irecgan
 from irecgan.errors import UserError
@@ -44,13 +44,13 @@ class RayTraining:
         """Train with the ``arguments`` of `irecgan.train`; ``out`` and files lie where all machines find them.
 
         A training that loses a worker is gone on with from its last checkpoint, with a warning. Raises UserError as
-        `irecgan.train` does, where the cluster has too few CPUs or GPUs, and after TRIES losses.
+        `irecgan.train` does, where the cluster has too few CPUs or GPUs, at first or after a loss, and after TRIES.
         """
         with self.cluster.connected() as ray:
             given = {**arguments, "out": out, "device": self._device(ray.cluster_resources())}
             for lost in range(TRIES):
                 try:
-                    told = self._fit({**given, "resume": resume or lost > 0}, out)
+                    told = self._fit({**given, "resume": resume or lost > 0}, out, patient=lost == 0)
                     break
                 except LostProcessError as error:
                     _tell_loss(out, error, lost + 1)
@@ -67,29 +67,56 @@ class RayTraining:
             )
         return "cuda" if self.device != "cpu" and gpus >= self.workers else "cpu"
 
-    def _fit(self, arguments: dict[str, Any], out: Path) -> list[str]:
-        """Train once; the warnings of the first worker."""
-        on_gpu = arguments["device"] == "cuda"
-        ray_train, torch_train = module("ray.train"), module("ray.train.torch")
-        health = module("ray.train.v2._internal.exceptions").WorkerHealthCheckFailedError
+    def _fit(self, arguments: dict[str, Any], out: Path, *, patient: bool) -> list[str]:
+        """Train once; the warnings of the first worker. ``patient``: wait for a cluster that others keep busy."""
         out.parent.mkdir(parents=True, exist_ok=True)
         home = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.ray."))  # Ray's own account of the run
-        trainer = torch_train.TorchTrainer(
+        trainer = self._trainer(arguments, home, patient=patient)
+        try:
+            with _interruptible():
+                told: list[str] = trainer.fit().return_value
+        except module("ray.train").TrainingFailedError as error:
+            self._refuse(error, out)
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+        return told
+
+    def _trainer(self, arguments: dict[str, Any], home: Path, *, patient: bool) -> Any:
+        """Ray Train's trainer."""
+        on_gpu = arguments["device"] == "cuda"
+        ray_train, torch_train = module("ray.train"), module("ray.train.torch")
+        return torch_train.TorchTrainer(
             partial(_work, irecgan.__version__, arguments),
             torch_config=torch_train.TorchConfig(backend="cpu:gloo,cuda:nccl" if on_gpu else "gloo"),
             scaling_config=ray_train.ScalingConfig(num_workers=self.workers, use_gpu=on_gpu),
             run_config=ray_train.RunConfig(
-                storage_path=str(home.resolve()), failure_config=ray_train.FailureConfig(max_failures=0)
+                storage_path=str(home.resolve()), failure_config=_failures(ray_train.FailureConfig, patient=patient)
             ),
         )
-        try:
-            with _interruptible():
-                told: list[str] = trainer.fit().return_value
-        except ray_train.WorkerGroupError as error:
-            raise cause(error.worker_failures, health) from error
-        finally:
-            shutil.rmtree(home, ignore_errors=True)
-        return told
+
+    def _refuse(self, error: Exception, out: Path) -> NoReturn:
+        """Raise the cause for which Ray Train gave up."""
+        ray_train, internal = module("ray.train"), module("ray.train.v2._internal.exceptions")
+        if isinstance(error, ray_train.WorkerGroupError):
+            raise cause(error.worker_failures, internal.WorkerHealthCheckFailedError) from error
+        if isinstance(error, getattr(ray_train, "PreemptionError", ())):
+            raise LostProcessError("its machine was taken back") from error
+        failure = getattr(error, "controller_failure", None)
+        if isinstance(failure, internal.WorkerGroupStartupFailedError):
+            raise LostProcessError("before it began") from error
+        if isinstance(failure, internal.WorkerGroupStartupTimeoutError):
+            raise UserError(
+                f"{out}: a worker was lost, and the cluster has no room for {self.workers} any more; "
+                "go on with --resume when it has"
+            ) from error
+        raise error
+
+
+def _failures(config: Any, *, patient: bool) -> Any:
+    """Have Ray Train give up at every loss: workers that it begins anew would not know that they are to resume."""
+    limits = {"max_failures": 0, "max_preemption_failures": 0, "controller_failure_limit": -1 if patient else 0}
+    known = {field.name for field in fields(config)}  # Ray of 2.51 has not all of them
+    return config(**{name: limit for name, limit in limits.items() if name in known})
 
 
 @contextmanager
