@@ -144,7 +144,7 @@ def test_without_a_plan_the_best_slate_is_shown_as_if_the_state_were_seen_from_t
     for slate in combinations(range(6), 2):
         reward = world.reward[:, slate]
         worths.append(belief @ ((reward * onward[:, slate]).sum(1) / reward.sum(1)))
-    shown = policy.propose(BeliefState(belief), Scene(0), Streams(0).torch("none"))
+    shown = policy.propose(BeliefState(belief), Scene(), Streams(0).torch("none"))
     index = [list(combinations(range(6), 2)).index(tuple(sorted(slate))) for slate in shown.tolist()]
     found = torch.stack(worths)[index, torch.arange(5)]
     assert (found >= torch.stack(worths).max(0).values * 0.999).all()

@@ -28,10 +28,10 @@ from irecgan.experiments.table1.settings import Table1Cell
 from irecgan.tables import aligned
 
 _GOALS = (
-    f"Met: the whole interval is at or above the goal; met on average: its mean is. Shares are of {CEILING}, which "
-    f"plans on beliefs; the goals were set as shares of a policy like {FILTER}, which filters the same belief but plans no "
-    "further than the next click. What the log shows: the share of who knows exactly that, and of all else the mean. "
-    "Goals are set for logs of these sizes alone."
+    "Met: the whole interval is at or above the goal; met on average: its mean is. Shares are of "
+    f"{CEILING}, which plans on beliefs. The goals were set as shares of a policy like {FILTER}, which filters the same "
+    "belief but plans no further than the next click. What the log shows: the share of who knows exactly that, and of "
+    "all else the mean. Goals are set for logs of these sizes alone."
 )
 _SHARES = (
     f"Per cent of the cumulative reward of {CEILING}, which knows the world and sees only clicks: more cannot be asked "

@@ -112,7 +112,8 @@ def to_beat(scores: Mapping[str, Scores], *, trusted: bool) -> str:
     """The candidate that others have to beat: that of the fitted users where these are ``trusted``, else the first.
 
     They are where slates tell nothing: made without knowing the user, these confound nothing, and what items are worth
-    is told best by a model of the choice within slates. They are, too, where it is plain in which states slates were made.
+    is told best by a model of the choice within slates. They are, too, where it is plain in which state a slate was
+    made.
     """
     return _USERS if trusted and _USERS in scores else next(iter(scores))
 

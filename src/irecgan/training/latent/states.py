@@ -59,7 +59,8 @@ def paired_kinds(counts: Counts) -> Tensor | None:
     state = torch.arange(kinds)
     for a, b in pairs:
         state[max(a, b)] = min(a, b)
-    return state.unique(return_inverse=True)[1]
+    numbered: Tensor = state.unique(return_inverse=True)[1]
+    return numbered
 
 
 def _log_pairings(kinds: int, pairs: int) -> float:
