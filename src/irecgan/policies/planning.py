@@ -97,7 +97,8 @@ def improved_plan(
         def slates(belief: Tensor, first: bool = number == 0, plan: Plan = plan) -> Tensor:
             return continued_slates(model, seen, belief, size) if first else plan.slates[plan.choose(belief)[0]]
 
-        met = torch.cat(_meet(model, slates, 2 * beliefs, generator)).unique(dim=0)
+        sessions = beliefs // 2 if number == 0 else 2 * beliefs  # searching for slates is slow
+        met = torch.cat(_meet(model, slates, sessions, generator)).unique(dim=0)
         chosen = torch.randperm(len(met), generator=generator)[: beliefs - 1]
         points = torch.cat([start, met[chosen]])
         for _ in range(backups):
@@ -154,7 +155,11 @@ def start_belief(model: CandidateModel, sessions: int) -> Tensor:
 def continued_slates(model: CandidateModel, values: Tensor, belief: Tensor, slate_size: int) -> Tensor:
     """The slate found best at each belief (B, m), if a session is worth ``values`` (m,) after the next click. (B, K)"""
     onward = _onward(model, values[None])
-    return _backup(model, onward, belief, (belief @ model.survival).topk(slate_size, dim=1).indices).slates
+    different, which = belief.unique(dim=0, return_inverse=True)
+    begin = (different @ model.survival).topk(slate_size, dim=1).indices
+    rows = max(1, _CELLS // (model.weight.numel() * slate_size))
+    chunks = zip(different.split(rows), begin.split(rows), strict=True)
+    return torch.cat([_backup(model, onward, *chunk).slates for chunk in chunks])[which]
 
 
 def _fixed_slates(world: MDPWorld) -> Plan:

@@ -29,8 +29,8 @@ from irecgan.tables import aligned
 
 _GOALS = (
     "Met: the whole interval is at or above the goal; met on average: its mean is. Shares are of "
-    f"{CEILING}, which plans on beliefs. The goals were set as shares of a policy like {FILTER}, which filters the same "
-    "belief but plans no further than the next click. What the log shows: the share of who knows exactly that, and of "
+    f"{CEILING}, which plans on beliefs. The goals were set as shares of a policy like {FILTER}, which filters the "
+    "same belief but plans no further than the next click. What the log shows: the share of who knows exactly that, and of "
     "all else the mean. Goals are set for logs of these sizes alone."
 )
 _SHARES = (

@@ -79,13 +79,13 @@ def _different(partitions: list[Tensor]) -> list[Tensor]:
 def tells_states_by_lists(tables: LatentTables) -> bool:
     """Whether every state shows lists of its own, none of which share an item: then it is plain how slates were made.
 
-    States that were merged, for want of evidence, show lists that overlap.
+    States that were merged, for want of evidence, show lists that overlap. Of one state lists tell nothing.
     """
     held = torch.sigmoid(tables.kind_logit[:, :-1]) > _HOLDS  # (C, n)
     shows = tables.kind_share > _SHOWS  # (Z, C)
     together = (shows.double().T @ shows.double()).fill_diagonal_(0) > 0  # (C, C), kinds of one state
     shared = held.double() @ held.double().T > 0
-    return bool((shows.sum(0) <= 1).all()) and not bool((together & shared).any())
+    return tables.states > 1 and bool((shows.sum(0) <= 1).all()) and not bool((together & shared).any())
 
 
 def refuse_too_large(states: int, items: int) -> None:
