@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import irecgan
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
+from irecgan.runs.manifest import Manifest
 from irecgan.training import loop
 from irecgan.training.checkpoint import save_checkpoint
 from irecgan.training.config import PRESETS

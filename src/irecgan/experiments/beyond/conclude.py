@@ -30,8 +30,8 @@ from irecgan.tables import aligned
 _GOALS = (
     "Met: the whole interval is at or above the goal; met on average: its mean is. Shares are of "
     f"{CEILING}, which plans on beliefs. The goals were set as shares of a policy like {FILTER}, which filters the "
-    "same belief but plans no further than the next click. What the log shows: the share of who knows exactly that, and of "
-    "all else the mean. Goals are set for logs of these sizes alone."
+    "same belief but plans no further than the next click. What the log shows: the share of who knows exactly "
+    "that, and of all else the mean. Goals are set for logs of these sizes alone."
 )
 _SHARES = (
     f"Per cent of the cumulative reward of {CEILING}, which knows the world and sees only clicks: more cannot be asked "
