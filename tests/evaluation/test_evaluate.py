@@ -56,7 +56,7 @@ def test_online_json_has_the_promised_keys(policy: TrainedPolicy) -> None:
     found = evaluate(policy, world=small_world(), baselines=True, sessions=300)
     assert isinstance(found, OnlineEvaluation)
     runs = json.loads(json.dumps(found.to_json(), allow_nan=False))["runs"]
-    assert {"mine", "oracle", "max", "mix", "random", "static", "belief", "qmdp", *NAIVE} == runs.keys()
+    assert {"mine", "oracle", "max", "mix", "random", "static", "belief", *NAIVE} == runs.keys()
     for name, fields in runs.items():
         reward = fields["cumulative_reward"]
         assert reward["low"] <= reward["mean"] <= reward["high"]

@@ -38,8 +38,7 @@ def world_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterat
     """Results of the policies that know the world, or nothing at all; best informed first.
 
     ``oracle`` (observes the state; the highest value there is) and ``max`` are exact. ``belief`` knows the
-    world but sees only clicks: a lower bound on the best that a policy like the learned ones can reach; ``qmdp``
-    does so too, but plans no further than the next click.
+    world but sees only clicks: a lower bound on the best that a policy like the learned ones can reach.
     """
     values = reference_values(world)
     for name, policy in _policies(world, streams):
@@ -49,13 +48,15 @@ def world_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterat
         yield name, result
 
 
-def shown_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterator[tuple[str, OnlineResult]]:
-    """What is earned by who knows exactly what the log of ``mix`` or ``max`` shows of each state, and nothing else.
+def lesser_ceilings(world: MDPWorld, sessions: int, streams: Streams) -> Iterator[tuple[str, OnlineResult]]:
+    """What is earned by who knows less than ``belief``, or plans less; takes up to a minute.
 
-    Of items that the log never shows in a state, their mean is known. No ceiling: another belief about those may earn
-    more. Without results where planning takes too long.
+    ``qmdp`` plans no further than the next click. ``shown by mix`` and ``shown by max`` know exactly what the logs of
+    these policies show of each state, and of items that are never shown in it their mean: no ceilings, as another
+    belief about those may earn more. Without results where planning takes too long.
     """
     if world.catalogue_size <= _PLANNED_ITEMS:
+        yield "qmdp", play(QMDPPolicy(world), world, sessions, streams)
         for name in ("mix", "max"):
             known = as_shown(world, logging_policies(world)[name].inclusion(world) > 0)
             policy = BeliefPolicy(known, streams.torch("belief", "shown", name))
@@ -83,9 +84,8 @@ def _policies(world: MDPWorld, streams: Streams) -> Iterator[tuple[str, Policy[A
     yield "max", MaxPolicy(world)
     if items <= _PLANNED_ITEMS:
         yield "belief", BeliefPolicy(world, streams.torch("belief"))
-        yield "qmdp", QMDPPolicy(world)
     else:
-        logging.getLogger("irecgan").warning("belief, qmdp: left out, the world has more than %d items", _PLANNED_ITEMS)
+        logging.getLogger("irecgan").warning("belief: left out, the world has more than %d items", _PLANNED_ITEMS)
     static = best_static_slate(world)
     yield "static", StaticPolicy(static.first, later=static.later)
     yield "mix", MixPolicy(world)

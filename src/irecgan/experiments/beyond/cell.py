@@ -5,7 +5,7 @@ from pathlib import Path
 
 from irecgan.data.log import SessionLog
 from irecgan.evaluation.online import play
-from irecgan.evaluation.references import shown_references, world_references
+from irecgan.evaluation.references import lesser_ceilings, world_references
 from irecgan.experiments.beyond.settings import REFERENCES, BeyondCell, BeyondSettings, WorldCell
 from irecgan.experiments.frame.study import Json
 from irecgan.experiments.frame.training import trained
@@ -38,7 +38,7 @@ def _in_world(settings: BeyondSettings, cell: WorldCell, scratch: Path) -> Json:
     streams = Streams(cell.seed).child("beyond")
     if cell.row == REFERENCES:
         found = dict(world_references(world, settings.evaluation_sessions, streams))
-        found |= shown_references(world, settings.evaluation_sessions, streams)
+        found |= lesser_ceilings(world, settings.evaluation_sessions, streams)
         return {name: {"value": result.cumulative_reward.to_json()} for name, result in found.items()}
     log, begin = _log(world, cell), time.process_time()
     policy = trained(log, cell.row, scratch, seed=cell.seed, preset=settings.preset)
