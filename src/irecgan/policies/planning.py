@@ -159,7 +159,7 @@ def continued_slates(model: CandidateModel, values: Tensor, belief: Tensor, slat
     begin = (different @ model.survival).topk(slate_size, dim=1).indices
     rows = max(1, _CELLS // (model.weight.numel() * slate_size))
     chunks = zip(different.split(rows), begin.split(rows), strict=True)
-    return torch.cat([_backup(model, onward, *chunk).slates for chunk in chunks])[which]
+    return torch.cat([_backup(model, onward, *chunk, swaps=False).slates for chunk in chunks])[which]
 
 
 def _fixed_slates(world: MDPWorld) -> Plan:
@@ -212,10 +212,10 @@ def _onward(model: CandidateModel, values: Tensor) -> Tensor:
     return clicked * (model.gain[..., None] + model.transition @ values.T)
 
 
-def _backup(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor) -> Plan:
+def _backup(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor, *, swaps: bool = True) -> Plan:
     """The best pair found for each belief (B, m), with the search begun at ``slate`` (B, K)."""
     best = _appraise(model, onward, belief, slate)
-    for step in (_linear_step, _swap_step):
+    for step in (_linear_step, _swap_step)[: 1 + swaps]:
         for _ in range(_STEPS):
             other = _appraise(model, onward, belief, step(model, onward, belief, best))
             better = other.worth > best.worth * (1 + 1e-12)
