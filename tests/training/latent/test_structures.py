@@ -7,7 +7,7 @@ from irecgan.policies.witness import Witness
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.training.latent.expectation import expect, kind_log_chances
-from irecgan.training.latent.fit import fitted
+from irecgan.training.latent.fit import clearly_likelier, fitted
 from irecgan.training.latent.kinds import find_kinds
 from irecgan.training.latent.structures import find_structures, tells_states_by_lists
 from irecgan.training.latent.trajectories import Trajectories
@@ -90,6 +90,7 @@ def test_states_without_history_are_told_by_their_lists(policy: str) -> None:
     logged, _ = played(world, policy, 800)
     steps = Trajectories.of(logged)
     structures = find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)
+    structures += [structure.finer for structure in structures if structure.finer is not None]
     assert {structure.states for structure in structures} >= {1, 5}
     for structure in structures:
         tables = fitted(structure, steps, Streams(0).torch("fit"), ends_logged=True)
@@ -102,3 +103,21 @@ def test_random_slates_are_of_one_list() -> None:
     structures = find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)
     tables = fitted(structures[1], steps, Streams(0).torch("fit"), ends_logged=True)
     assert not tells_states_by_lists(tables)  # all states show it
+
+
+def test_a_model_is_clearly_likelier_beyond_its_standard_error() -> None:
+    logged, _ = played(world_of(), "max", 600)
+    steps = Trajectories.of(logged)
+    structures = find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)
+    many, one = (fitted(each, steps, Streams(0).torch("fit"), ends_logged=True) for each in structures[:2])
+    assert (many.states, one.states) == (4, 1)
+    assert clearly_likelier(many, one, steps)
+    assert not clearly_likelier(one, many, steps)
+    assert not clearly_likelier(many, many, steps)
+
+
+def test_sums_by_session_are_those_of_its_steps() -> None:
+    logged, _ = played(world_of(), "max", 30)
+    steps = Trajectories.of(logged)
+    ones = torch.ones(len(steps), dtype=torch.float64)
+    assert steps.by_session(ones).tolist() == logged.steps.sort(descending=True).values.tolist()

@@ -41,7 +41,11 @@ class FitLatent:
         """One model."""
         steps, held_out = Trajectories.of(lab.data.train), Trajectories.of(lab.data.validation)
         structure = self._structures(lab, steps)[index]
-        tables = fitted(structure, steps, lab.streams.torch(self.name, index), ends_logged=lab.data.final_slates)
+        generator = lab.streams.torch(self.name, index)
+        tables = fitted(structure, steps, generator, ends_logged=lab.data.final_slates)
+        if structure.finer is not None:
+            finer = fitted(structure.finer, steps, generator, ends_logged=lab.data.final_slates)
+            tables = tables if clearly_likelier(tables, finer, held_out) else finer
         lab.latent.set_tables(tables)
         slate, answer = (float(part.sum()) / held_out.alive[0] for part in evidence(tables, held_out))
         return {
@@ -79,6 +83,13 @@ class PlanLatent:
         plan = plan_slates(tables, lab.slate_size, generator, reward_weight=lab.config.lambda_r)
         lab.latent.set_plan(plan.values, plan.slates)
         return {"plan/pairs": float(len(plan.values)), "plan/value": float((tables.start @ plan.values.T).max())}
+
+
+def clearly_likelier(tables: LatentTables, other: LatentTables, steps: Trajectories) -> bool:
+    """Whether sessions are likelier under ``tables`` than under the ``other`` ones by more than one standard error."""
+    (slate, answer), (other_slate, other_answer) = evidence(tables, steps), evidence(other, steps)
+    gain = steps.by_session(slate + answer - other_slate - other_answer)  # (S,)
+    return bool(gain.mean() > gain.std() / len(gain) ** 0.5)
 
 
 def fitted(structure: Structure, steps: Trajectories, generator: torch.Generator, *, ends_logged: bool) -> LatentTables:

@@ -1,6 +1,6 @@
 """Which models of the hidden state are worth fitting to a log, in the order in which they are tried."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ class Structure:
     state: Tensor | None  # (C,) the state that shows each kind; None: all states show all kinds alike
     states: int
     tied: bool = True
+    finer: "Structure | None" = None  # to be preferred, unless this one is clearly likelier
 
     def begin(self, items: int, generator: torch.Generator) -> LatentTables:
         """The tables that EM begins with."""
@@ -47,8 +48,9 @@ def find_structures(steps: Trajectories, generator: torch.Generator, *, ends_log
     """The models to try, the likeliest first.
 
     Kinds of slates are merged to states by evidence; beside these stands one state for all. Moves that foretell little
-    favour few states, so there are also the pairs of kinds that exclude each other, or, where every kind is one fixed
-    list, a state for each. Where there is but one kind of slate, there may be states that only clicks can tell apart.
+    favour few states, so pairs of kinds that exclude each other, or, where every kind is one fixed list, a state for
+    each, are preferred to fewer states that are hardly likelier. Where there is but one kind of slate, there may be
+    states that only clicks can tell apart.
     """
     kinds = find_kinds(steps, generator)
     together = torch.zeros(len(kinds), dtype=torch.int64)
@@ -59,21 +61,16 @@ def find_structures(steps: Trajectories, generator: torch.Generator, *, ends_log
     counts = _counts(kinds, steps, ends_logged=ends_logged)
     paired = paired_kinds(counts)
     path, evidence = merge_path(counts, split=paired is not None)
-    states = [path[int(evidence.argmax())], together]
-    if paired is not None:
-        states.insert(1, paired)
-    elif int(counts.held.sum(1).max()) <= steps.longest_slate:
-        states.insert(1, path[0])
-    return [Structure(kinds, state, int(state.max()) + 1) for state in _different(states)]
+    fixed = int(counts.held.sum(1).max()) <= steps.longest_slate
+    by_lists = paired if paired is not None else path[0] if fixed else None
+    merged, one = (_of_states(kinds, state) for state in (path[int(evidence.argmax())], together))
+    if by_lists is not None and int(by_lists.max()) >= merged.states:
+        merged = replace(merged, finer=_of_states(kinds, by_lists))
+    return [merged] if merged.states == 1 and merged.finer is None else [merged, one]
 
 
-def _different(partitions: list[Tensor]) -> list[Tensor]:
-    """One of each set of equal partitions (C,), whatever their numbers."""
-    found: dict[tuple[int, ...], Tensor] = {}
-    for partition in partitions:
-        first = (partition[:, None] == partition).long().argmax(1)  # the first kind of the same state
-        found.setdefault(tuple(first.tolist()), partition)
-    return list(found.values())
+def _of_states(kinds: Kinds, state: Tensor) -> Structure:
+    return Structure(kinds, state, int(state.max()) + 1)
 
 
 def tells_states_by_lists(tables: LatentTables) -> bool:

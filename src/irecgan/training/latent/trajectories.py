@@ -60,6 +60,11 @@ class Trajectories:
             items=sessions.catalogue_size,
         )
 
+    def by_session(self, values: Tensor) -> Tensor:
+        """The sums of ``values`` (N,) over the steps of each session. (S,)"""
+        session = torch.cat([torch.arange(count) for count in self.alive])
+        return values.new_zeros(self.alive[0]).index_add(0, session, values)
+
     def total(self, table: Tensor) -> Tensor:
         """The sum of the rows of ``table`` (n + 1, Z) over the items shown at each step. (N, Z)"""
         return nn.functional.embedding_bag(self.item, table, self.item_start[:-1], mode="sum")
