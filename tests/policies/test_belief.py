@@ -147,7 +147,10 @@ def test_without_a_plan_the_best_slate_is_shown_as_if_the_state_were_seen_from_t
     shown = policy.propose(BeliefState(belief), Scene(), Streams(0).torch("none"))
     index = [list(combinations(range(6), 2)).index(tuple(sorted(slate))) for slate in shown.tolist()]
     found = torch.stack(worths)[index, torch.arange(5)]
-    assert (found >= torch.stack(worths).max(0).values * 0.999).all()
+    begin = (belief @ world.reward).topk(2, dim=1).indices.sort(1).values.tolist()
+    index = [list(combinations(range(6), 2)).index(tuple(slate)) for slate in begin]
+    assert (found >= torch.stack(worths)[index, torch.arange(5)]).all()  # where the search begins
+    assert (found >= torch.stack(worths).max(0).values * 0.98).all()
 
 
 def test_a_filter_without_a_plan_earns_less_than_one_with() -> None:
