@@ -36,6 +36,10 @@ class Counts:
         """The same of ``items`` alone."""
         return Counts(self.moves[items], self.start, self.click[:, items], self.refusal[:, items], self.kind, self.held)
 
+    def of_frequent_items(self) -> "Counts":
+        """The same of the items that are clicked most: as many as are weighed."""
+        return self.only(self.click.sum(0).topk(min(_ITEMS, self.click.shape[1])).indices)
+
 
 def paired_kinds(counts: Counts) -> Tensor | None:
     """The state of each kind (C,), if it is past chance how many kinds can be paired so that none shares an item.
@@ -45,7 +49,7 @@ def paired_kinds(counts: Counts) -> Tensor | None:
     other; the pairs are those of most weight (Edmonds' matching). All together have to outweigh the number of ways
     to pair so many kinds.
     """
-    counts = counts.only(counts.click.sum(0).topk(min(_ITEMS, counts.click.shape[1])).indices)
+    counts = counts.of_frequent_items()
     kinds = len(counts.start)
     apart, log_chance = _apart(counts.held)
     weight = _gains(counts, _best_spread(counts)) - log_chance
@@ -70,7 +74,7 @@ def _log_pairings(kinds: int, pairs: int) -> float:
 
 def merge_path(counts: Counts, *, split: bool) -> tuple[list[Tensor], Tensor]:
     """Which state each kind belongs to after 0, 1, 2, ... merges, each (C,), and the log evidence of these, (C,)."""
-    counts = counts.only(counts.click.sum(0).topk(min(_ITEMS, counts.click.shape[1])).indices)
+    counts = counts.of_frequent_items()
     kinds = len(counts.start)
     state = torch.arange(kinds)
     path, total = [state], [0.0]

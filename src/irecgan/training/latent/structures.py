@@ -56,7 +56,7 @@ def find_structures(steps: Trajectories, generator: torch.Generator, *, ends_log
     together = torch.zeros(len(kinds), dtype=torch.int64)
     if len(kinds) == 1:
         fitting = [count for count in CLICK_STATES if count**2 * (steps.items + 1) <= LARGEST]
-        return [Structure(kinds, together, 1), *(Structure(kinds, None, count) for count in fitting)]
+        return [_of_states(kinds, together), *(Structure(kinds, None, count) for count in fitting)]
     refuse_too_large(len(kinds), steps.items)
     counts = _counts(kinds, steps, ends_logged=ends_logged)
     paired = paired_kinds(counts)
