@@ -14,6 +14,11 @@ from irecgan.models.recurrent import ClickEncoder, Recurrent, RecurrentState, Si
 UNITS, INPUTS, TIMES = 8, 5, 4
 
 
+@pytest.fixture(autouse=True)
+def narrow_layers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lstm, "_LEAST_UNITS", 1)
+
+
 def network(dtype: torch.dtype = torch.float32) -> nn.LSTM:
     torch.manual_seed(0)
     return nn.LSTM(INPUTS, UNITS, 2, batch_first=True, dtype=dtype)

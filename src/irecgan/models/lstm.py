@@ -18,14 +18,19 @@ _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_l
 _BLOCK = 512
 """Sessions that step together: what lies between their products stays in caches, and in memory that is used again."""
 
+_LEAST_UNITS = 256
+"""Narrower layers are left to torch: what its kernels save in calls is then more than what they lose to padding."""
+
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 Weights = tuple[Tensor, Tensor, Tensor, Tensor]  # (4H, I), (4H, H), (4H,), (4H,): of inputs, of states, both biases
 
 
 def serves(network: nn.Module, inputs: Tensor) -> bool:
-    """Whether the functions here can stand in for ``network`` on ``inputs``."""
-    return isinstance(network, nn.LSTM) and inputs.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    """Whether the functions here should stand in for ``network`` on ``inputs``: they can, and are faster."""
+    if not isinstance(network, nn.LSTM) or network.hidden_size < _LEAST_UNITS:
+        return False
+    return inputs.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 def run(network: nn.LSTM, inputs: Tensor, steps: Tensor | None = None) -> Tensor:
