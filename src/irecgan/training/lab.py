@@ -1,9 +1,9 @@
 """The models of a training with their learners, and the sessions they generate."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -34,6 +34,8 @@ from irecgan.training.losses import AgentLoss, policy_gradient, user_loss
 from irecgan.training.negatives import Proposal
 from irecgan.worlds.learned import LearnedWorld
 
+T = TypeVar("T")
+
 GENERATED_AT_ONCE = 10_000
 """Sessions, of those made for one epoch, that are padded to one length."""
 _KEPT = ("item", "click", "position", "reward", "propensity", "score", "touched", "generated")
@@ -61,6 +63,13 @@ class Lab:
     agent_loss: AgentLoss
     proposal: Proposal | None  # of negatives, where the agent learns by a sampled softmax
     processes: Processes  # that train together
+    known: dict[str, Any] = field(default_factory=dict)  # see `once`
+
+    def once(self, name: str, find: Callable[[], T]) -> T:
+        """What ``find`` found when it was first asked for by this ``name``; it depends on the data and the seed alone."""
+        if name not in self.known:
+            self.known[name] = find()
+        return cast(T, self.known[name])
 
     def model(self, name: ModelName) -> Network:
         """A model by its name."""

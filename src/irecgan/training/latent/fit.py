@@ -35,12 +35,12 @@ class FitLatent:
 
     def limit(self, lab: Lab) -> int:
         """The models to try."""
-        return len(self._structures(lab, Trajectories.of(lab.data.train)))
+        return len(self._structures(lab))
 
     def unit(self, lab: Lab, index: int) -> Metrics:
         """One model."""
         steps, held_out = Trajectories.of(lab.data.train), Trajectories.of(lab.data.validation)
-        structure = self._structures(lab, steps)[index]
+        structure = self._structures(lab)[index]
         generator = lab.streams.torch(self.name, index)
         tables = fitted(structure, steps, generator, ends_logged=lab.data.final_slates)
         if structure.finer is not None:
@@ -56,8 +56,12 @@ class FitLatent:
             "validation": -(slate + answer),
         }
 
-    def _structures(self, lab: Lab, steps: Trajectories) -> list[Structure]:
-        return find_structures(steps, lab.streams.torch(self.name, "kinds"), ends_logged=lab.data.final_slates)
+    def _structures(self, lab: Lab) -> list[Structure]:
+        def found() -> list[Structure]:
+            steps = Trajectories.of(lab.data.train)
+            return find_structures(steps, lab.streams.torch(self.name, "kinds"), ends_logged=lab.data.final_slates)
+
+        return lab.once(self.name, found)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ _SEEDS = 96
 """Clusters to begin with, in small catalogues."""
 _CELLS = 1_000_000
 """Clusters times items, at most."""
+_LEAST = 8
+"""Slates from which on more than one kind is looked for."""
 _ROUNDS = 15
 _STRENGTH = 1.0
 """Pseudo-slates of each kind, which hold items as all slates do."""
@@ -41,6 +43,10 @@ def find_kinds(steps: Trajectories, generator: torch.Generator) -> Kinds:
     """The kinds of the slates in ``steps``; one kind where there is no pattern."""
     logged = steps.logged.nonzero().squeeze(1)
     rows = logged[torch.randperm(len(logged), generator=generator)[:_SLATES]]
+    if len(rows) < _LEAST:
+        few = _Slates(*_shown(steps, rows), steps.items)
+        alone = torch.ones(len(few), 1, dtype=torch.float64)
+        return kinds_of(few.counts(alone), alone.sum(0), few.marginal)
     test, learn = (_Slates(*_shown(steps, part), steps.items) for part in rows.split(-(-len(rows) * 3 // 4))[::-1])
     found, best = [], -torch.inf
     share = _chosen(learn, generator)
@@ -141,30 +147,35 @@ def _fitted(slates: _Slates, share: Tensor) -> Tensor:
 
 def _merged(slates: _Slates, hard: Tensor, until: int | None = None) -> Tensor:
     """The clusters merged by pairs, the best first, as long as the evidence rises, or ``until`` so many. (S, C)"""
-    count, total = slates.counts(hard)[:, :-1], hard.sum(0)
-    members = hard
+    marginal = slates.marginal[:-1]
+    count, total, members = slates.counts(hard)[:, :-1], hard.sum(0), hard
+    alone = _evidence(count, total, marginal)
+    slate_gain = torch.stack([_gains(count, total, marginal, alone, a) for a in range(len(total))])
     while len(total) > 1:
-        gain = _gains(count, total, slates.marginal[:-1])
+        gain = (slate_gain + _counting(total, len(total))).fill_diagonal_(-torch.inf)
         best = int(gain.argmax())
-        a, b = best // len(total), best % len(total)
         if len(total) <= until if until else gain.flatten()[best] <= 0:
             break
-        a, b = min(a, b), max(a, b)
-        kept = torch.arange(len(total)) != b
-        for table in (count, total):
-            table[a] += table[b]
-        members = members.clone()
-        members[:, a] += members[:, b]
-        count, total, members = count[kept], total[kept], members[:, kept]
+        a, b = sorted((best // len(total), best % len(total)))
+        count, total, members = (_joined(table, a, b) for table in (count.T, total, members))
+        count = count.T
+        kept = torch.arange(len(alone)) != b
+        alone, slate_gain = alone[kept], slate_gain[kept][:, kept]
+        alone[a] = _evidence(count[a : a + 1], total[a : a + 1], marginal)[0]
+        slate_gain[a] = slate_gain[:, a] = _gains(count, total, marginal, alone, a)
     return members
 
 
-def _gains(count: Tensor, total: Tensor, marginal: Tensor) -> Tensor:
-    """What merging each two clusters adds to the log evidence; -inf on the diagonal. (C, C)"""
-    alone = _evidence(count, total, marginal)
-    pairs = [_evidence(count[a] + count, total[a] + total, marginal) - alone[a] - alone for a in range(len(total))]
-    gain = torch.stack(pairs) + _counting(total, len(total))
-    return gain.fill_diagonal_(-torch.inf)
+def _joined(table: Tensor, a: int, b: int) -> Tensor:
+    """``table`` (..., C) with column ``b`` added to ``a``. (..., C - 1)"""
+    joined = table[..., torch.arange(table.shape[-1]) != b]
+    joined[..., a] += table[..., b]
+    return joined
+
+
+def _gains(count: Tensor, total: Tensor, marginal: Tensor, alone: Tensor, a: int) -> Tensor:
+    """What merging cluster ``a`` with each one adds to the log evidence of their slates. (C,)"""
+    return _evidence(count[a] + count, total[a] + total, marginal) - alone[a] - alone
 
 
 def _evidence(count: Tensor, total: Tensor, marginal: Tensor) -> Tensor:

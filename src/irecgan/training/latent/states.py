@@ -16,6 +16,8 @@ from irecgan.training.latent.priors import log_beta
 
 _ITEMS = 2_000
 """Items, those clicked most, whose moves are weighed."""
+_NONE = 1e-6
+"""Expected counts below this are none."""
 _CLEAR = 3.0
 """Log odds, 20 to 1, from which on kinds are taken to come in pairs."""
 _SPREADS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0)
@@ -78,11 +80,9 @@ def merge_path(counts: Counts, *, split: bool) -> tuple[list[Tensor], Tensor]:
     kinds = len(counts.start)
     state = torch.arange(kinds)
     path, total = [state], [0.0]
-    share = counts.kind.clone()  # slates of each state
-    log_kind = _kind_evidence(counts.kind, kinds)  # of each state: of the kinds within it
     while len(counts.start) > 1:
         spread = _best_spread(counts)
-        gain = _gains(counts, spread) + _kind_gains(share, log_kind, kinds) + split * _exclusion(counts.held)
+        gain = _gains(counts, spread) + _kind_gains(counts.kind) + split * _exclusion(counts.held)
         best = int(gain.fill_diagonal_(-torch.inf).argmax())
         a, b = sorted((best // len(gain), best % len(gain)))
         state = torch.where(state == b, a, state)
@@ -90,7 +90,6 @@ def merge_path(counts: Counts, *, split: bool) -> tuple[list[Tensor], Tensor]:
         path.append(state)
         total.append(total[-1] + float(gain[a, b]))
         counts = _joined(counts, a, b)
-        log_kind, share = _join_kinds(log_kind, share, a, b)
     return path, torch.tensor(total)
 
 
@@ -113,20 +112,10 @@ def _joined(counts: Counts, a: int, b: int) -> Counts:
     )
 
 
-def _join_kinds(log_kind: Tensor, share: Tensor, a: int, b: int) -> tuple[Tensor, Tensor]:
-    """The sums of lgamma of the kinds of each state, and its slates, after a merge."""
-    return _join(log_kind, 0, a, b), _join(share, 0, a, b)
-
-
-def _kind_evidence(slates: Tensor, kinds: int) -> Tensor:
-    """What each kind adds to the chance of the kinds within its state, a Dirichlet with 1 / C each."""
-    return torch.lgamma(slates + 1 / kinds) - torch.lgamma(slates.new_tensor(1 / kinds))
-
-
-def _kind_gains(share: Tensor, log_kind: Tensor, kinds: int) -> Tensor:  # noqa: ARG001
-    """What a merge costs in the chance of the kinds within a state. (Z, Z)"""
-    alone = -torch.lgamma(share + 1)
-    return -torch.lgamma(share[:, None] + share + 1) - alone[:, None] - alone
+def _kind_gains(slates: Tensor) -> Tensor:
+    """What a merge costs in the chance of the kinds within a state, which shows so many ``slates`` (Z,). (Z, Z)"""
+    alone = torch.lgamma(slates + 1)
+    return alone[:, None] + alone - torch.lgamma(slates[:, None] + slates + 1)
 
 
 def _exclusion(held: Tensor) -> Tensor:
@@ -170,20 +159,38 @@ def _rows(counts: Tensor, prior: Tensor) -> Tensor:
 
 def _gains(counts: Counts, prior: Tensor) -> Tensor:
     """What merging each two states adds to the evidence of moves, starts and answers. (Z, Z)"""
-    alone = _rows(counts.moves, prior).sum(0)  # (Z,)
     columns = torch.cat([counts.moves.flatten(0, 1), counts.start[None]])  # (R, Z)
     columns = columns[columns.sum(1) > 0.5]
     column = (torch.lgamma(columns + prior) - torch.lgamma(prior)).sum(0)  # (Z,)
-    right = counts.click.sum() / (counts.click.sum() + counts.refusal.sum())
-    answer = _answers(counts.click, counts.refusal, float(right))  # (Z,)
+    rows, right = _rows(counts.moves, prior), counts.click.sum() / (counts.click.sum() + counts.refusal.sum())
     gain = []
     for z in range(len(prior)):
-        rows = _rows(counts.moves + counts.moves[:, z : z + 1], prior).sum(0) - alone - alone[z]
         both = prior + prior[z]
         into = (torch.lgamma(columns + columns[:, z : z + 1] + both) - torch.lgamma(both)).sum(0) - column - column[z]
-        answers = _answers(counts.click + counts.click[z], counts.refusal + counts.refusal[z], float(right))
-        gain.append(rows + into + answers - answer - answer[z])
+        gain.append(into + _row_gains(counts.moves, rows, prior, z) + _answer_gains(counts, float(right), z))
     return torch.stack(gain)
+
+
+def _row_gains(moves: Tensor, rows: Tensor, prior: Tensor, z: int) -> Tensor:
+    """What merging each state with ``z`` adds to the evidence of the moves from it, given that of each row. (Z,)
+
+    Items that either state has no click on add nothing.
+    """
+    clicked = moves.sum(2) > _NONE  # (n, Z)
+    item, other = (clicked & clicked[:, z : z + 1]).nonzero(as_tuple=True)
+    found = _rows(moves[item, other] + moves[item, z], prior) - rows[item, other] - rows[item, z]
+    return torch.zeros_like(prior).index_add(0, other, found)
+
+
+def _answer_gains(counts: Counts, right: float, z: int) -> Tensor:
+    """What merging each state with ``z`` adds to the evidence of answers. (Z,)
+
+    Items that ``z`` has no answer to add nothing.
+    """
+    met = counts.click[z] + counts.refusal[z] > _NONE
+    click, refusal = counts.click[:, met], counts.refusal[:, met]
+    alone = _answers(click, refusal, right)
+    return _answers(click + click[z], refusal + refusal[z], right) - alone - alone[z]
 
 
 def _answers(click: Tensor, refusal: Tensor, right: float) -> Tensor:
