@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from irecgan.experiments.beyond.goals import goals
 from irecgan.experiments.beyond.results import CEILING, FILTER, SHOWN, panels
 from irecgan.experiments.beyond.settings import (
     AUTO,
+    PRESETS,
     REFERENCES,
     BeyondCell,
     BeyondSettings,
@@ -82,6 +84,25 @@ def test_cells_come_seed_by_seed_with_the_references_of_their_world_once() -> No
     assert found[0].row == REFERENCES
     without = SETTINGS.model_copy(update={"shop_seeds": 0})
     assert all(isinstance(cell, WorldCell) for cell in cells(without))
+
+
+def test_without_lightgbm_a_study_goes_without_its_row(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = SETTINGS.model_copy(update={"list_models": ("linear", "boosting")})
+    rows = (NAIVE, "linear", "boosting")
+    assert [cell.row for cell in cells(settings) if isinstance(cell, Table1Cell)] == [*rows, *rows]
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    assert [cell.row for cell in cells(settings) if isinstance(cell, Table1Cell)] == [*rows[:2], *rows[:2]]
+    assert "boosting: left out, LightGBM is missing; pip install 'irecgan[boosting]'" in caplog.text
+
+
+def test_both_laws_have_all_logs_in_worlds_of_other_sizes() -> None:
+    others = [block for block in PRESETS["paper"].blocks if block.seeds]
+    assert {(block.law, block.states, block.items, block.slate_size) for block in others} == {
+        (law, *size) for law in (HISTORY, "softmax") for size in ((5, 50, 10), (20, 50, 10), (10, 200, 10), (10, 50, 5))
+    }
+    assert all(set(block.logs) == {"mix", "max", "random"} and block.seeds == 3 for block in others)
 
 
 def test_held_out_worlds_are_the_same_cells_of_other_seeds() -> None:
@@ -228,5 +249,6 @@ def test_a_decision_is_kept_beside_what_it_led_to(tmp_path: Path) -> None:
     assert panel.seconds(AUTO) > panel.seconds("pg")
     if choice.learned in choice.true:  # it is what the recipe learns by itself, to the bit
         assert choice.reward == choice.true[choice.learned]
-    shop = Table1Cell(log=SHOP, split="random", seed=0, row="pg")
-    assert work(quick, shop, tmp_path / "shop")["pg"].keys() == {"rerank", "worth", "seconds"}
+    for row in ("pg", "boosting"):
+        shop = Table1Cell(log=SHOP, split="random", seed=0, row=row)
+        assert work(quick, shop, tmp_path / "shop")[row].keys() == {"rerank", "worth", "seconds"}

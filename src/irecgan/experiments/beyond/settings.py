@@ -1,5 +1,6 @@
 """What the experiment ``beyond`` varies, and its cells."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,10 +13,15 @@ from irecgan.data.location import find_prepared
 from irecgan.experiments.beyond.given import given_worlds, read_given
 from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Shop, Split, Table1Cell, Table1Settings, locations
+from irecgan.training.lists.boosting import has_lightgbm
 
 REFERENCES = "references"
 AUTO = "auto"
 """The recipe that chooses among others."""
+BOOSTING = "boosting"
+"""The recipe that needs an extra of the installation: without it a study goes without this row."""
+
+_LOGGER = logging.getLogger("irecgan")
 
 Log = Literal["random", "max", "mix"]
 _LOGS: tuple[Log, ...] = ("mix", "max", "random")
@@ -91,7 +97,7 @@ class WorldCell(Cell):
 BeyondCell = WorldCell | Table1Cell
 
 _WORLD_MODELS = ("count", "pg", "slate", "latent", "latent-distilled", "auto")
-_LIST_MODELS = ("lstm", "gru4rec", "pg", "linear", "terms", "auto")
+_LIST_MODELS = ("lstm", "gru4rec", "pg", "linear", "boosting", "terms", "auto")
 _HISTORY, _NONE = "dirichlet:0.02", "softmax"
 
 
@@ -100,7 +106,8 @@ def _blocks(sessions: int) -> tuple[Block, ...]:
 
 
 _OTHERS = tuple(
-    Block(law=_HISTORY, logs=("mix",), sessions=1_000, seeds=3, **{size: value})
+    Block(law=law, logs=_LOGS, sessions=1_000, seeds=3, **{size: value})
+    for law in (_HISTORY, _NONE)
     for size, value in (("states", 5), ("states", 20), ("items", 200), ("slate_size", 5))
 )
 
@@ -133,6 +140,8 @@ def cells(settings: BeyondSettings) -> list[BeyondCell]:
 
     Raises UserError when a log is not prepared, or a world that is given cannot be used.
     """
+    if BOOSTING in settings.list_models and not has_lightgbm():
+        _LOGGER.warning("%s: left out, LightGBM is missing; pip install 'irecgan[boosting]'", BOOSTING)
     blocks = (*settings.blocks, *_given_blocks(settings))
     found: list[BeyondCell] = []
     seeds = [settings.seeds, settings.shop_seeds, settings.list_seeds, *(block.seeds or 0 for block in blocks)]
@@ -181,6 +190,7 @@ def _lists(settings: BeyondSettings, repeat: int) -> list[Table1Cell]:
         Table1Cell(log=log, split=split, seed=settings.first_seed + repeat, row=row)
         for log, split in splits.items()
         for row in (NAIVE, *settings.list_models)
+        if row != BOOSTING or has_lightgbm()
     ]
 
 
