@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from irecgan.cli import main
+from irecgan.worlds.shop_calibration import draw_shop
 
 SMALL = ["--seeds", "2", "--set", "rounds=2", "--set", "sessions=30", "--set", "evaluation_sessions=50"]
 
@@ -72,6 +73,10 @@ def test_a_terminated_experiment_leaves_no_process_and_no_folder_behind(tmp_path
         (["figure2", "--seeds", "0"], "setting seeds: found 0"),
         (["figure2", "--log", "anywhere"], "setting logs: this experiment has none such"),
         (["table1", "--log", "nowhere"], "nowhere: not a prepared log; expected a directory that"),
+        (["beyond", "--world", "nowhere.json"], "nowhere.json: "),
+        (["beyond", "--world", "a/x.json", "--world", "b/a/x.json"], "found files named a/x, a/x; expected different"),
+        (["beyond", "--set", "first_seed=-1"], "setting first_seed: found -1"),
+        (["figure2", "--world", "any.json"], "setting worlds: this experiment has none such"),
         (["table1", "--set", 'splits=["weekday"]'], "setting splits.0: found 'weekday'"),
         (["figure3", "--set", "rounds"], "--set rounds: expected key=value"),
         (["figure3", "--workers", "0"], "--workers: found 0, expected at least 1"),
@@ -87,3 +92,30 @@ def test_wrong_calls_are_one_line_and_leave_nothing(
     assert len(stderr.splitlines()) == 1
     assert message in stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"kind": "shop"}', "WORLD.json: "),
+        ('{"reward": [[0.5]], "slate_size": 1}', "WORLD.json: transition: found nothing, expected this field"),
+    ],
+)
+def test_a_file_that_is_no_world_of_states_is_told_in_one_line(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "WORLD.json").write_text(text)
+    argv = ["reproduce", "beyond", "--world", str(tmp_path / "WORLD.json"), "--out", str(tmp_path / "out")]
+    assert main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_shop_is_no_world_to_learn_slates_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_shop(200, seed=0).save(tmp_path / "WORLD.json")
+    argv = ["reproduce", "beyond", "--world", str(tmp_path / "WORLD.json"), "--out", str(tmp_path / "out")]
+    assert main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("WORLD.json: found a shop; expected a world with reward and transition")

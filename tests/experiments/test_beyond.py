@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from irecgan.experiments.beyond.goals import goals
 from irecgan.experiments.beyond.results import CEILING, FILTER, SHOWN, panels
 from irecgan.experiments.beyond.settings import (
     AUTO,
+    PRESETS,
     REFERENCES,
     BeyondCell,
     BeyondSettings,
@@ -24,7 +26,8 @@ from irecgan.experiments.frame.study import Json, run_study
 from irecgan.experiments.frame.verdicts import judge
 from irecgan.experiments.registry import find_experiment
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Shop, Table1Cell
-from small_logs import small_log
+from irecgan.worlds.oracle import reference_values
+from small_logs import small_log, small_world
 
 HISTORY = "dirichlet:0.02"
 SMALL = Block(law="softmax", logs=("mix",), sessions=60, states=3, items=12, slate_size=4)
@@ -81,6 +84,63 @@ def test_cells_come_seed_by_seed_with_the_references_of_their_world_once() -> No
     assert found[0].row == REFERENCES
     without = SETTINGS.model_copy(update={"shop_seeds": 0})
     assert all(isinstance(cell, WorldCell) for cell in cells(without))
+
+
+def test_without_lightgbm_a_study_goes_without_its_row(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = SETTINGS.model_copy(update={"list_models": ("linear", "boosting")})
+    rows = (NAIVE, "linear", "boosting")
+    assert [cell.row for cell in cells(settings) if isinstance(cell, Table1Cell)] == [*rows, *rows]
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    assert [cell.row for cell in cells(settings) if isinstance(cell, Table1Cell)] == [*rows[:2], *rows[:2]]
+    assert "boosting: left out, LightGBM is missing; pip install 'irecgan[boosting]'" in caplog.text
+
+
+def test_both_laws_have_all_logs_in_worlds_of_other_sizes() -> None:
+    others = [block for block in PRESETS["paper"].blocks if block.seeds]
+    assert {(block.law, block.states, block.items, block.slate_size) for block in others} == {
+        (law, *size) for law in (HISTORY, "softmax") for size in ((5, 50, 10), (20, 50, 10), (10, 200, 10), (10, 50, 5))
+    }
+    assert all(set(block.logs) == {"mix", "max", "random"} and block.seeds == 3 for block in others)
+
+
+def test_held_out_worlds_are_the_same_cells_of_other_seeds() -> None:
+    held_out = cells(SETTINGS.model_copy(update={"first_seed": 100}))
+    assert held_out == [cell.model_copy(update={"seed": cell.seed + 100}) for cell in cells(SETTINGS)]
+    assert "Seeds are counted from 100." in conclude(SETTINGS.model_copy(update={"first_seed": 100}), RESULTS).html
+
+
+def test_a_world_that_is_given_has_all_rows_on_logs_of_its_own(tmp_path: Path) -> None:
+    world = small_world()
+    world.save(tmp_path / "WORLD.json")
+    settings = SETTINGS.model_copy(
+        update={
+            "blocks": (),
+            "shop_seeds": 0,
+            "worlds": (str(tmp_path / "WORLD.json"),),
+            "world_sessions": 60,
+            "evaluation_sessions": 50,
+            "seeds": 2,
+            "models": ("count", "pg"),
+        }
+    )
+    found = [cell for cell in cells(settings) if isinstance(cell, WorldCell)]
+    assert len({cell.key for cell in found}) == len(found) == 2 * (1 + 3 * 2)
+    assert {(cell.states, cell.items, cell.slate_size) for cell in found} == {
+        (world.state_count, world.catalogue_size, world.slate_size)
+    }
+    results: list[tuple[BeyondCell, Json]] = [
+        (cell, work(settings, cell, tmp_path / cell.key)) for cell in found if cell.row != "pg"
+    ]
+    by_log = {panel.log: panel for panel in panels(results)}
+    assert by_log.keys() == {"mix", "max", "random"}
+    title = by_log["mix"].title
+    assert title.startswith(f"{tmp_path.name}/WORLD ")
+    assert {CEILING, FILTER, SHOWN, "oracle", "count"} <= by_log["mix"].rows.keys()
+    first, second = by_log["mix"].values("oracle")
+    assert first == second == pytest.approx(reference_values(world)["oracle"])
+    assert title in conclude(settings, results).html
 
 
 def test_a_panel_is_paired_with_the_references_of_its_own_seeds() -> None:
@@ -189,5 +249,6 @@ def test_a_decision_is_kept_beside_what_it_led_to(tmp_path: Path) -> None:
     assert panel.seconds(AUTO) > panel.seconds("pg")
     if choice.learned in choice.true:  # it is what the recipe learns by itself, to the bit
         assert choice.reward == choice.true[choice.learned]
-    shop = Table1Cell(log=SHOP, split="random", seed=0, row="pg")
-    assert work(quick, shop, tmp_path / "shop")["pg"].keys() == {"rerank", "worth", "seconds"}
+    for row in ("pg", "boosting"):
+        shop = Table1Cell(log=SHOP, split="random", seed=0, row=row)
+        assert work(quick, shop, tmp_path / "shop")[row].keys() == {"rerank", "worth", "seconds"}

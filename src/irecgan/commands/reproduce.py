@@ -12,7 +12,7 @@ from irecgan.experiments.registry import EXPERIMENTS, find_experiment
 
 HELP = """Run an experiment of the paper, or the one beyond it, and write its cells, results.json and report.html. The
 same command goes on with an experiment that was interrupted. 'quick' takes up to 15 minutes on 2 cores and is small;
-'paper' is the full grid."""
+'paper' is the full grid; 'goals', of beyond alone, is its worlds for which goals were set."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     experiments = "; ".join(f"{found.name}: {found.summary}" for found in EXPERIMENTS.values())
     add("experiment", metavar="|".join(EXPERIMENTS), help=experiments)
-    add("--preset", default="quick", metavar="quick|paper", help="how much of it (default: quick)")
+    add("--preset", default="quick", metavar="quick|paper|goals", help="how much of it (default: quick)")
     add("--out", type=Path, required=True, metavar="DIR", help="the directory to make, or to go on with")
     add("--log", type=Path, action="append", metavar="DIR", help="a prepared log; may be repeated (table1, beyond)")
+    add("--world", type=Path, action="append", metavar="WORLD.json", help="a world of 'simulate'; may repeat (beyond)")
     add("--models", metavar="NAME,NAME,...", help="recipes to train (default: all of the preset)")
     add("--seeds", type=int, metavar="N", help="seeds, or repeats (default: the preset's)")
     add(
@@ -51,6 +52,8 @@ def _given(args: argparse.Namespace) -> dict[str, object]:
     given: dict[str, object] = dict(map(_setting, args.settings))
     if args.log:
         given["logs"] = tuple(str(path.resolve()) for path in args.log)
+    if args.world:
+        given["worlds"] = tuple(str(path.resolve()) for path in args.world)
     if args.models is not None:
         given["models"] = tuple(name.strip() for name in args.models.split(","))
     if args.seeds is not None:

@@ -1,7 +1,7 @@
 """Where a training stands, in one file that is replaced at once."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -23,6 +23,8 @@ class Progress:
     best_unit: int = -1
     best_validation: float = float("inf")
     lines: int = 0  # metrics written
+    at_best: dict[str, float] = field(default_factory=dict)  # metrics of the best unit
+    exploited: str | None = None  # what the guard says of the last unit
     best: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
 
@@ -31,7 +33,7 @@ def save_checkpoint(path: Path, lab: Lab, progress: Progress) -> None:
     tensors = {f"best/{k}": v for k, v in progress.best.items()}
     for name, learner in lab.states.items():
         tensors |= {f"{name}/{k}": v for k, v in learner.state().items()}
-    state = {k: v for k, v in asdict(_without_best(progress)).items() if k != "best"}
+    state = {k: v for k, v in asdict(replace(progress, best={})).items() if k != "best"}
     account = lab.journal.account
     if account.generated is not None:
         tensors |= {f"generated/{k}": v for k, v in vars(account.generated).items() if isinstance(v, Tensor)}
@@ -59,7 +61,3 @@ def load_checkpoint(path: Path, lab: Lab) -> Progress:
     progress.best = below(tensors, "best/")
     lab.journal.begin(account)
     return progress
-
-
-def _without_best(progress: Progress) -> Progress:
-    return Progress(progress.phase, progress.unit, progress.best_unit, progress.best_validation, progress.lines)

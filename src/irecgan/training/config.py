@@ -93,6 +93,8 @@ class TrainingConfig(BaseModel):
     discriminator_epochs: Positive = 3
 
     rounds: Positive = 10
+    # after a round in which predicted value rose and held-out evidence fell; by default in all recipes but the paper's
+    stop_on_exploitation: bool | None = None
     agent_epochs_per_round: Positive = 3
     user_epochs_per_round: Positive = 1
     generated_ratio: Rate = 0.1  # generated sessions per logged session

@@ -4,30 +4,28 @@ An agent that is optimised against a learned user model finds its mistakes: what
 rises while what real users do becomes less likely under it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 PREDICTED = "generated/value"
 """What the user model predicts that a session of the agent is worth."""
 HELD_OUT = "validation"
+EXPLOITED = "generated/exploited"
+"""1 for a unit of which there is something to say, else 0."""
 
 
-def exploitation(units: Sequence[Mapping[str, float | str]]) -> str | None:
-    """What to say of a phase, by the metrics of its units in order; None where nothing is amiss.
+def exploitation(best: Mapping[str, float], now: Mapping[str, float]) -> str | None:
+    """What to say of a unit by its metrics and those of the best one before it; None where nothing is amiss.
 
-    >>> rounds = [{"generated/value": 3.0, "validation": 9.0}, {"generated/value": 4.2, "validation": 9.5}]
-    >>> exploitation(rounds)
+    >>> one, other = {"generated/value": 3.0, "validation": 9.0}, {"generated/value": 4.2, "validation": 9.5}
+    >>> exploitation(one, other)
     'predicted value rose from 3.000 to 4.200 while the held-out loss rose from 9.0000 to 9.5000'
-    >>> exploitation(rounds[::-1])
+    >>> exploitation(other, one)
     """
-    told = [unit for unit in units if PREDICTED in unit and HELD_OUT in unit]
-    if not told:
+    if not {PREDICTED, HELD_OUT} <= best.keys() & now.keys():
         return None
-    last, best = told[-1], min(told, key=lambda unit: float(unit[HELD_OUT]))
-    before, after = float(best[PREDICTED]), float(last[PREDICTED])
-    low, high = float(best[HELD_OUT]), float(last[HELD_OUT])
-    if after <= before or high <= low:
+    if now[PREDICTED] <= best[PREDICTED] or now[HELD_OUT] <= best[HELD_OUT]:
         return None
     return (
-        f"predicted value rose from {before:.3f} to {after:.3f} "
-        f"while the held-out loss rose from {low:.4f} to {high:.4f}"
+        f"predicted value rose from {best[PREDICTED]:.3f} to {now[PREDICTED]:.3f} "
+        f"while the held-out loss rose from {best[HELD_OUT]:.4f} to {now[HELD_OUT]:.4f}"
     )

@@ -12,9 +12,9 @@ from tqdm import tqdm
 from irecgan.errors import UserError
 from irecgan.models.networks import ModelName
 from irecgan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from irecgan.training.guard import exploitation
+from irecgan.training.guard import EXPLOITED, PREDICTED, exploitation
 from irecgan.training.lab import Lab
-from irecgan.training.metrics import MetricsLog, read_metrics
+from irecgan.training.metrics import MetricsLog
 from irecgan.training.phases import Phase
 from irecgan.training.recipes import Recipe
 
@@ -36,30 +36,40 @@ def run_phases(recipe: Recipe, lab: Lab, directory: Path, observe: Observer | No
     progress = load_checkpoint(checkpoint, lab) if checkpoint.exists() else Progress()
     lab.processes.expect_same([(str(checkpoint), f"{progress.phase}.{progress.unit}.{lab.journal.account.batches}")])
     lab.journal.save = lambda: _save(checkpoint, lab, progress)
+    stops = lab.config.stop_on_exploitation
+    guarded = recipe.stops_on_exploitation if stops is None else stops
     with MetricsLog(directory, progress.lines) if lab.processes.first else nullcontext() as log:
         while progress.phase < len(recipe.phases):
-            _run_phase(recipe.phases[progress.phase], lab, progress, log, checkpoint, observe=observe)
+            phase = recipe.phases[progress.phase]
+            _run_phase(phase, lab, progress, log, checkpoint, observe=observe, guarded=guarded)
             if lab.processes.first:
-                _tell_exploitation(recipe.phases[progress.phase], progress, directory)
-            _finish_phase(recipe.phases[progress.phase], lab, progress)
+                _tell_exploitation(phase, progress, stopped=guarded)
+            _finish_phase(phase, lab, progress)
             _save(checkpoint, lab, progress)
 
 
 def _run_phase(
-    phase: Phase, lab: Lab, progress: Progress, log: MetricsLog | None, checkpoint: Path, *, observe: Observer | None
+    phase: Phase,
+    lab: Lab,
+    progress: Progress,
+    log: MetricsLog | None,
+    checkpoint: Path,
+    *,
+    observe: Observer | None,
+    guarded: bool,
 ) -> None:
     limit = phase.limit(lab)
     if observe is not None:
         observe(phase, progress.unit)
     with tqdm(total=limit, initial=progress.unit, desc=phase.name, disable=_quiet(lab), leave=False) as bar:
-        while progress.unit < limit and not _stale(phase, lab, progress):
-            metrics = lab.processes.agreed(phase.unit(lab, progress.unit))
+        while progress.unit < limit and not _stale(phase, lab, progress) and not (guarded and progress.exploited):
+            metrics = _watched(phase, lab.processes.agreed(phase.unit(lab, progress.unit)), progress)
             if log is not None:
                 log.write(phase.name, progress.unit, metrics)
             _refuse_divergence(phase, progress.unit, metrics)
             if phase.keeps and metrics["validation"] < progress.best_validation:
                 progress.best_validation, progress.best_unit = metrics["validation"], progress.unit
-                progress.best = _weights(lab, phase.keeps)
+                progress.best, progress.at_best = _weights(lab, phase.keeps), metrics
             progress.unit += 1
             progress.lines += 1
             lab.journal.begin()
@@ -88,13 +98,20 @@ def _refuse_divergence(phase: Phase, unit: int, metrics: dict[str, float]) -> No
         raise UserError(f"{phase.name} {unit}: {wrong[0]} is not finite; try lower learning rates")
 
 
-def _tell_exploitation(phase: Phase, progress: Progress, directory: Path) -> None:
+def _watched(phase: Phase, metrics: dict[str, float], progress: Progress) -> dict[str, float]:
+    """The metrics of a unit with the word of the guard, where the agent learns among users that U imagines."""
+    if "agent" not in phase.keeps or PREDICTED not in metrics:
+        return metrics
+    progress.exploited = exploitation(progress.at_best, metrics)
+    return metrics | {EXPLOITED: float(progress.exploited is not None)}
+
+
+def _tell_exploitation(phase: Phase, progress: Progress, *, stopped: bool) -> None:
     """Say so where the agent learned what only the user model believes; the best unit is kept in any case."""
-    units = [line for line in read_metrics(directory) if line["phase"] == phase.name]
-    if "agent" in phase.keeps and (found := exploitation(units)):
-        logging.getLogger("irecgan").warning(
-            "%s: %s: the user model is exploited; unit %d is kept", phase.name, found, progress.best_unit
-        )
+    if progress.exploited:
+        found = f"{progress.exploited}: the user model is exploited"
+        end = f"stopped after unit {progress.unit - 1}, " if stopped else ""
+        logging.getLogger("irecgan").warning("%s: %s; %sunit %d is kept", phase.name, found, end, progress.best_unit)
 
 
 def _stale(phase: Phase, lab: Lab, progress: Progress) -> bool:
@@ -110,6 +127,7 @@ def _finish_phase(phase: Phase, lab: Lab, progress: Progress) -> None:
         lab.model(name).load_state_dict(weights)
     progress.phase, progress.unit, progress.best_unit = progress.phase + 1, 0, -1
     progress.best_validation, progress.best = float("inf"), {}
+    progress.at_best, progress.exploited = {}, None
 
 
 def _weights(lab: Lab, names: tuple[ModelName, ...]) -> dict[str, Tensor]:

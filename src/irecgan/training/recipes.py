@@ -45,6 +45,7 @@ class Recipe:
     gate: Gate | None = None  # what the log must show first
     settings: Mapping[str, Any] = field(default_factory=dict)  # its own defaults, where they are not the paper's
     chooses: bool = False  # among other recipes: `irecgan.training.choice.auto`
+    stops_on_exploitation: bool = True  # of U, unless told otherwise; the paper's rounds have no such end
 
     @property
     def teaches(self) -> tuple[ModelName, ...]:
@@ -89,6 +90,7 @@ _TABLE = (
         "the user model of irecgan, trained adversarially; ranks by click score",
         "user",
         (Fit("user"), Fit("agent"), FitDiscriminator(), Rounds(scored=True, keeps=("user",))),
+        stops_on_exploitation=False,
     ),
     Recipe(
         "gru4rec",
@@ -122,6 +124,7 @@ _TABLE = (
         "the agent on logged and generated sessions, without a discriminator",
         "agent",
         (Fit("user"), Fit("agent"), Rounds(scored=False, keeps=("agent",))),
+        stops_on_exploitation=False,
     ),
     Recipe(
         "acu",
@@ -130,12 +133,14 @@ _TABLE = (
         (Fit("user"), Fit("agent"), Rounds(scored=False, keeps=("agent",))),
         actor_critic,
         ("value",),
+        stops_on_exploitation=False,
     ),
     Recipe(
         "irecgan",
         "the whole method: agent and user model on logged and generated sessions, scored by D",
         "agent",
         (Fit("user"), Fit("agent"), FitDiscriminator(), Rounds(scored=True, keeps=("agent",))),
+        stops_on_exploitation=False,
     ),
     Recipe(
         "latent",

@@ -6,6 +6,7 @@ from pathlib import Path
 from irecgan.data.log import SessionLog
 from irecgan.evaluation.online import play
 from irecgan.evaluation.references import lesser_ceilings, world_references
+from irecgan.experiments.beyond.given import given_worlds, read_given
 from irecgan.experiments.beyond.settings import REFERENCES, BeyondCell, BeyondSettings, WorldCell
 from irecgan.experiments.frame.study import Json
 from irecgan.experiments.frame.training import trained
@@ -34,7 +35,7 @@ def work(settings: BeyondSettings, cell: BeyondCell, scratch: Path) -> Json:
 
 
 def _in_world(settings: BeyondSettings, cell: WorldCell, scratch: Path) -> Json:
-    world = draw_world(cell.law, cell.states, cell.items, cell.slate_size, seed=cell.seed)
+    world = _world(settings, cell)
     streams = Streams(cell.seed).child("beyond")
     if cell.row == REFERENCES:
         found = dict(world_references(world, settings.evaluation_sessions, streams))
@@ -46,6 +47,14 @@ def _in_world(settings: BeyondSettings, cell: WorldCell, scratch: Path) -> Json:
     here = policy.in_world(world.catalogue_size, slate_size=world.slate_size)
     value = play(here, world, settings.evaluation_sessions, streams).cumulative_reward
     return {cell.row: {"value": value.to_json(), "seconds": seconds, **_decision(scratch / cell.row)}}
+
+
+def _world(settings: BeyondSettings, cell: WorldCell) -> MDPWorld:
+    """The world of a cell: the one that is given by this name, or one drawn by the law."""
+    given = given_worlds(settings.worlds)
+    if cell.law in given:
+        return read_given(given[cell.law])
+    return draw_world(cell.law, cell.states, cell.items, cell.slate_size, seed=cell.seed)
 
 
 def _log(world: MDPWorld, cell: WorldCell) -> SessionLog:

@@ -108,11 +108,14 @@ def _sections(found: Sequence[Panel], judged: Sequence[Judged]) -> list[Section]
 
 
 def _summary(settings: BeyondSettings) -> str:
+    given = f" A world from a file has {settings.seeds} logs of each policy instead." if settings.worlds else ""
+    held_out = f" Seeds are counted from {settings.first_seed}." if settings.first_seed else ""
     return (
         f"Recipes learn from logs of simulated worlds with hidden states and play {settings.evaluation_sessions:,} "
         f"sessions in the world that their log came from; {settings.seeds} worlds of each kind, in which all recipes "
         f"are paired. 95 % intervals of Student's t over worlds; training preset '{settings.preset}'. m states, n "
         "items and slates of k are 10, 50 and 10 unless a row says otherwise; its last number: logged sessions."
+        f"{given}{held_out}"
     )
 
 

@@ -23,6 +23,7 @@ ARMS: dict[Arm, Recipe] = {
         "irecgan without D: the user model goes on learning, and generated sessions weigh 1",
         "agent",
         (Fit("user"), Fit("agent"), Rounds(scored=False, keeps=("agent",), user=True)),
+        stops_on_exploitation=False,  # as the arms beside it
     ),
     "pgu": find_recipe("pgu"),
 }

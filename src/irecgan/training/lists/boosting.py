@@ -1,6 +1,7 @@
 """Boosted trees that rank lists, learned by LightGBM."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -141,6 +142,11 @@ def _dataset(lightgbm: ModuleType, lists: ClickedLists, names: Sequence[str], re
         feature_name=[name.replace(",", "").replace(" ", "_") for name in names],
         reference=reference,
     )
+
+
+def has_lightgbm() -> bool:
+    """Whether trees can be learned here: LightGBM is an extra of the installation."""
+    return find_spec("lightgbm") is not None
 
 
 def _lightgbm() -> ModuleType:
