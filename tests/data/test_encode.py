@@ -34,6 +34,13 @@ def test_a_last_click_gets_an_end_step_and_blanks_all_final_slates() -> None:
     assert sessions.position.tolist() == [1, NOTHING, 2, NOTHING]
 
 
+def test_few_sessions_that_end_with_a_click_were_cut_off() -> None:
+    sessions = encode(log([[20, None]] * 9 + [[30, 10]]), Catalogue(pl.Series([10, 20, 30])))
+    assert sessions.steps.tolist() == [2] * 10
+    assert sessions.slate_sizes.tolist() == [3] * 20
+    assert sessions.position[-2:].tolist() == [2, 0]
+
+
 def test_unclicked_steps_in_mid_session_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         sessions = encode(log([[20, None, 10, None]]), Catalogue(pl.Series([10, 20, 30])))

@@ -21,13 +21,13 @@ def encode(
 ) -> Sessions:
     """The sessions of ``log`` as tensors, in the order of the log.
 
-    The last step of a session, if nothing was clicked, is its end step (``c_end``). A session whose last
-    step is a click gets an end step without a slate, because its end has to be learnt too. Steps in
-    mid-session in which nothing was clicked are left out (the paper's assumption 1), with a warning that
-    counts them.
+    The last step of a session, if nothing was clicked, is its end step (``c_end``). Steps in mid-session in which
+    nothing was clicked are left out (the paper's assumption 1), with a warning that counts them.
 
-    ``final_slates``: whether end steps keep their slates; by default when every session of the log has
-    one. Otherwise none keeps it, so that a discriminator cannot tell sessions apart by that.
+    ``final_slates``: whether the log shows the slates at which users left; by default if it does, see
+    `irecgan.data.log.tells_ends`. A session whose last step is a click was then cut off, and has no end step.
+    Otherwise no end step keeps its slate, so that a discriminator cannot tell sessions apart by that, and a
+    session whose last step is a click gets an end step too, because its end has to be learnt.
 
     ``context``: the code of the context columns that are read. An end step that was not logged has the context
     of the step before: one that is missing there would give the end away.
@@ -98,24 +98,28 @@ def _last_touched(part: pl.DataFrame) -> pl.Expr:
 
 
 def _with_end_steps(frame: pl.DataFrame, keep_slates: bool) -> pl.DataFrame:
-    """One end step at the end of every session; in every slate the ranks of the click and of the item touched last."""
+    """End steps as `encode` has them; in every slate the ranks of the click and of the item touched last."""
     frame = frame.with_columns(
         pl.col(PROPENSITY).cast(pl.Float64).fill_null(float("nan")),
         position=_rank(frame, CLICK),
     )
-    silent = frame.filter(pl.col("last") & pl.col(CLICK).is_not_null())
-    ends = silent.with_columns(
+    if not keep_slates:
+        frame = _with_blank_ends(frame)
+    return frame.with_columns(touched=_rank(frame, LAST_TOUCHED))
+
+
+def _with_blank_ends(frame: pl.DataFrame) -> pl.DataFrame:
+    """An end step without a slate at the end of every session."""
+    clicked_last = frame.filter(pl.col("last") & pl.col(CLICK).is_not_null())
+    blank = pl.lit([], dtype=frame.schema[SLATE])
+    ends = clicked_last.with_columns(
         pl.lit(None, dtype=frame.schema[CLICK]).alias(CLICK),
-        pl.lit([], dtype=frame.schema[SLATE]).alias(SLATE),
         pl.lit(0.0).alias(REWARD),
         pl.lit(float("nan")).alias(PROPENSITY),
         pl.lit(NOTHING, dtype=pl.Int64).alias("position"),
     )
-    whole = pl.concat([frame, ends]).sort("session", maintain_order=True) if len(ends) else frame
-    if not keep_slates:
-        blank = pl.lit([], dtype=frame.schema[SLATE])
-        whole = whole.with_columns(pl.when(pl.col(CLICK).is_null()).then(blank).otherwise(pl.col(SLATE)).alias(SLATE))
-    return whole.with_columns(touched=_rank(whole, LAST_TOUCHED))
+    whole = pl.concat([frame, ends]).sort("session", maintain_order=True)
+    return whole.with_columns(pl.when(pl.col(CLICK).is_null()).then(blank).otherwise(pl.col(SLATE)).alias(SLATE))
 
 
 def _rank(frame: pl.DataFrame, column: str) -> pl.Series:

@@ -95,8 +95,14 @@ def _problems(log: SessionLog, counts: Counts, clicked_items: int) -> list[str]:
         found.append(f"{skipped} steps in mid-session have no click: training leaves them out")
     if not counts.clicks:
         found.append("no step has a click: there is nothing to learn from")
+    clicked_last = counts.sessions - log.unclicked_ends
+    if clicked_last and log.ends_unclicked:
+        found.append(f"{clicked_last} sessions end with a click: they are taken to have been cut off there")
     if not log.ends_unclicked:
-        found.append("not every session ends with an unclicked slate: no session's last slate is used in training")
+        found.append(
+            f"{clicked_last} sessions end with a click: the log does not tell at which slates users leave, and last "
+            "slates without a click are not used in training"
+        )
     single = int((session_starts(frame).append(pl.Series([len(frame)], dtype=pl.UInt32)).diff() == 1).sum())
     if single > counts.sessions / 2:
         found.append(f"{single} of {counts.sessions} sessions have one step: little can be learnt from history")

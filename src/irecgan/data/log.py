@@ -13,6 +13,18 @@ from irecgan.data.reading import read_frame, write_frame
 from irecgan.data.slices import items_shown, session_slices
 from irecgan.data.validation import order_column, validated
 
+_CUT_OFF = 0.1
+"""Share of sessions, at most, that end with a click because the log was cut off there."""
+
+
+def tells_ends(unclicked: int, sessions: int) -> bool:
+    """Whether a log shows the slates at which users left, when so many of its sessions end with one.
+
+    Then those that end with a click were cut off: by a limit of their length, or by the end of the log. Where more
+    do, the log does not say how sessions end.
+    """
+    return unclicked >= (1 - _CUT_OFF) * sessions
+
 
 class Log(Protocol):
     """A validated session log, in memory or not."""
@@ -39,7 +51,7 @@ class Log(Protocol):
 
     @property
     def ends_unclicked(self) -> bool:
-        """Whether every session ends with a slate in which nothing was clicked."""
+        """See `tells_ends`."""
         ...
 
     @property
@@ -122,9 +134,14 @@ class SessionLog:
         return order_column(self.frame)
 
     @property
+    def unclicked_ends(self) -> int:
+        """The number of sessions that end with a slate in which nothing was clicked."""
+        return self.frame[CLICK].filter(self.last_steps).null_count()
+
+    @property
     def ends_unclicked(self) -> bool:
-        """Whether every session ends with a slate in which nothing was clicked."""
-        return self.frame[CLICK].filter(self.last_steps).null_count() == self.sessions
+        """See `tells_ends`."""
+        return tells_ends(self.unclicked_ends, self.sessions)
 
     @property
     def last_steps(self) -> pl.Series:

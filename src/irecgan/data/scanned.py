@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, SESSION, SLATE, STEP, TIMESTAMP
-from irecgan.data.log import Log, SessionLog
+from irecgan.data.log import Log, SessionLog, tells_ends
 from irecgan.data.parquet import row_groups
 from irecgan.data.reading import UNREADABLE, unreadable
 from irecgan.data.slices import SLICE, distinct, session_starts
@@ -48,14 +48,14 @@ def read_or_scan(path: Path, most: int, context: Sequence[str] | None = ()) -> L
     """
     if path.suffix != ".parquet" or not path.is_file() or not _can_be_scanned(path, most):
         return SessionLog.read(path)
-    steps = clicks = skipped = sessions = silent_ends = 0
+    steps = clicks = skipped = sessions = unclicked_ends = 0
     items: list[pl.Series] = []
     for part in _parts(path):  # the context is read when it is asked for
         steps, clicks, skipped = steps + part.steps, clicks + part.clicks, skipped + part.skipped
         sessions += part.sessions
-        silent_ends += part.frame[CLICK].filter(part.last_steps).null_count()
+        unclicked_ends += part.unclicked_ends
         items.append(part.items)
-    return ScannedLog(path, steps, clicks, skipped, silent_ends == sessions, distinct(items), context)
+    return ScannedLog(path, steps, clicks, skipped, tells_ends(unclicked_ends, sessions), distinct(items), context)
 
 
 def _can_be_scanned(path: Path, most: int) -> bool:

@@ -36,7 +36,7 @@ class Run:
     catalogue: Catalogue
     popularity: Tensor  # (2, n) float32, return-weighted click counts: at t = 0, and later
     slate_size: int
-    final_slates: bool  # whether every session of its log shows the slate at which its user left
+    final_slates: bool  # whether its log shows the slates at which users left
     co_clicks: Neighbours | None = None  # items clicked in the same sessions; None in runs written without them
     counts: ItemCounts | None = None  # of items in its log; None in runs written without them
     inputs: Inputs = field(default_factory=Inputs)  # the columns that the networks read

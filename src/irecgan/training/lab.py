@@ -63,10 +63,10 @@ class Lab:
     agent_loss: AgentLoss
     proposal: Proposal | None  # of negatives, where the agent learns by a sampled softmax
     processes: Processes  # that train together
-    known: dict[str, Any] = field(default_factory=dict)  # see `once`
+    known: dict[str, Any] = field(default_factory=dict, kw_only=True)  # see `once`
 
     def once(self, name: str, find: Callable[[], T]) -> T:
-        """What ``find`` found when it was first asked for by this ``name``; it depends on the data and the seed alone."""
+        """What ``find`` found when first asked for by this ``name``; it must depend on data and seed alone."""
         if name not in self.known:
             self.known[name] = find()
         return cast(T, self.known[name])

@@ -15,6 +15,10 @@ from irecgan.training.gates import Finding
 
 CONFIDENCE = 0.999
 """Of the interval by which it is decided: one log in 2,000 whose slates tell nothing passes."""
+SILENT = 0.03
+"""Nats per item below which, by the upper end of the interval, slates tell nothing."""
+_LEAST_SESSIONS = 20
+"""Held-out sessions without which they are not said to."""
 _SESSIONS = 50_000
 """Logged sessions that are counted at most, and looked at in the test."""
 _PSEUDO_COUNTS: tuple[float, ...] = tuple(10 ** (i / 2) for i in range(-4, 13))
@@ -91,7 +95,8 @@ def slate_information(data: TrainingData, streams: Streams) -> Finding:
     do not, and imitating them teaches nothing. Two tables are counted on the sessions to learn from; how far they
     are smoothed is decided on a tenth of these, and the gain is measured on the held-out ones: in nats per item shown,
     with an interval over sessions. What history tells beyond its last click is not looked at, so the gain is
-    a lower bound. Random slates: the prior swallows the counts, and the gain is 0.
+    a lower bound. Random slates: the prior swallows the counts, and the gain is 0. Slates are silent where the gain is
+    certainly small; a log of few sessions may be found neither silent nor informative.
     """
     learn = data.train.select(torch.arange(min(_SESSIONS, len(data.train))))
     held = data.validation.select(torch.arange(min(_SESSIONS, len(data.validation))))
@@ -103,7 +108,13 @@ def slate_information(data: TrainingData, streams: Streams) -> Finding:
     passed = mean - margin > 0
     found = f"{mean:+.4f} ± {margin:.4f} nats per item shown"
     text = f"slates are foretold by clicks: {found}" if passed else f"slates tell nothing that clicks foretell: {found}"
-    metrics = {"slates/information": mean, "slates/margin": margin, "slates/informative": float(passed)}
+    silent = len(held) >= _LEAST_SESSIONS and mean + margin < SILENT
+    metrics = {
+        "slates/information": mean,
+        "slates/margin": margin,
+        "slates/informative": float(passed),
+        "slates/silent": float(silent),
+    }
     return Finding(passed, text, {key: value for key, value in metrics.items() if math.isfinite(value)})
 
 

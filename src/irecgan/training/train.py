@@ -146,6 +146,7 @@ def _learned(
     learns, decision = choose(data, config, streams, directory) if asked.chooses else admitted(asked, data, streams)
     if processes.first:
         _tell(directory, asked, decision)
+        _warn_of_unknown_ends(directory, learns, data)
     lab = make_lab(
         data,
         config.over(learns.settings) if asked.chooses else config,
@@ -183,7 +184,7 @@ def _read(
         parts = hold_out_rows(len(sessions), config.validation_share, streams.torch("hold-out"), train_log.name)
         rest, held = (keep(sessions.select(some) for some in rows.split(BLOCK)) for rows in parts)
         return TrainingData(rest, held, train_log.ends_unclicked, inputs), columns
-    final_slates = train_log.ends_unclicked and held_out.ends_unclicked
+    final_slates = train_log.ends_unclicked
     learn, stop_by = (
         keep(encoded_parts(part, catalogue, final_slates=final_slates, context=context))
         for part in (train_log, held_out)
@@ -244,6 +245,16 @@ def _tell(directory: Path, recipe: Recipe, decision: Decision | None) -> None:
     if decision is not None and decision.learned != recipe.name and not recipe.chooses:
         logging.getLogger("irecgan").warning(
             "%s: %s; %s learns in place of %s", directory, decision.reason, decision.learned, recipe.name
+        )
+
+
+def _warn_of_unknown_ends(directory: Path, learns: Recipe, data: TrainingData) -> None:
+    """Warn when plans are made for users of whom it is not known what they leave at."""
+    if "latent" in learns.teaches and not data.final_slates:
+        logging.getLogger("irecgan").warning(
+            "%s: the log does not tell at which slates users leave; all items are taken to keep them alike, "
+            "and what is planned is worth little",
+            directory,
         )
 
 

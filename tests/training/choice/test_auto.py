@@ -1,14 +1,17 @@
 """A recipe that chooses: what it writes, that it resumes, and how it can be told."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import irecgan
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.policies.logging import MaxPolicy, RandomPolicy
+from irecgan.policies.presented import PresentedOrder
 from irecgan.runs.manifest import Decision, Manifest
 from irecgan.seeding import Streams
 from irecgan.simulation import simulated_log
@@ -17,6 +20,7 @@ from irecgan.training.checkpoint import save_checkpoint
 from irecgan.training.choice.auto import FOLDER
 from irecgan.worlds.mdp import draw_world
 from small_logs import TINY, small_log
+from small_shops import small_shop
 
 WORLD = draw_world("dirichlet:0.02", states=5, items=20, slate_size=3, seed=0)
 ASKED = {**TINY, "candidates": "count,pg,latent"}
@@ -121,6 +125,41 @@ def test_a_candidate_that_cannot_be_fitted_is_named_with_its_reason(
     decision = decision_of(tmp_path / "run")
     assert "reciprocal rank" in decision.reason  # no users could be fitted to judge
     assert "latent user model" in next(c.note for c in decision.candidates if c.name == "latent")
+
+
+def test_lists_judge_where_it_is_not_known_when_users_leave(tmp_path: Path) -> None:
+    """Fitted to such a log, users click whatever they are shown."""
+    clicks = SessionLog.from_frame(log_of(MaxPolicy(WORLD)).frame.filter(pl.col("click").is_not_null()))
+    irecgan.train(clicks, recipe="auto", out=tmp_path / "run", settings=ASKED)
+    assert "the log does not hold the slates at which users left" in decision_of(tmp_path / "run").reason
+    with pytest.raises(UserError, match="setting choose_by: found users; the log does not hold"):
+        irecgan.train(clicks, recipe="auto", out=tmp_path / "other", settings={**ASKED, "choose_by": "users"})
+
+
+def test_lists_judge_where_something_else_retrieved_them(tmp_path: Path) -> None:
+    log = simulated_log(PresentedOrder(), small_shop(items=200), 400, max_length=40, streams=Streams(0))
+    irecgan.train(log, recipe="auto", out=tmp_path / "run", settings={**TINY, "candidates": "count,linear"})
+    decision = decision_of(tmp_path / "run")
+    assert "foretells clicks better than users with a hidden state" in decision.reason
+    assert decision.figures["clicks/by_lists"] > decision.figures["clicks/by_users"] + 0.05
+    assert decision.learned == "linear"
+
+
+def test_users_judge_where_lists_tell_no_more(tmp_path: Path) -> None:
+    irecgan.train(log_of(RandomPolicy(20, 3)), recipe="auto", out=tmp_path / "run", settings=ASKED)
+    decision = decision_of(tmp_path / "run")
+    assert "worth per session" in decision.reason
+    assert decision.figures["slates/silent"] == 1
+    assert decision.figures["clicks/by_lists"] < decision.figures["clicks/by_users"] + 0.05
+
+
+@pytest.mark.parametrize("choose_by", ["users", "lists"])
+def test_a_few_sessions_end_in_a_run_or_in_one_line(choose_by: str, tmp_path: Path) -> None:
+    for sessions in range(4, 9):
+        with suppress(UserError):
+            settings = {**ASKED, "choose_by": choose_by}
+            irecgan.train(small_log(sessions), recipe="auto", out=tmp_path / f"run{sessions}", settings=settings)
+            assert decision_of(tmp_path / f"run{sessions}").figures["slates/silent"] == 0
 
 
 def test_too_few_sessions(tmp_path: Path) -> None:

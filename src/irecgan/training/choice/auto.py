@@ -26,8 +26,8 @@ FOLDER = "candidates"
 _BY_USERS = ("count", "pg", "slate", "latent")
 _BY_LISTS = ("count", "lstm", "gru4rec", "pg", "linear", "terms")
 """Candidates; the first is what the others have to beat, see `to_beat`."""
-_USERS = "latent"
-"""The recipe whose users judge."""
+_USERS, _LISTS = "latent", "linear"
+"""The recipe whose users judge, and the one whose features of lists must not foretell clicks better."""
 _ERRORS, _SHARE = 1.0, 0.1
 """Standard errors, and share of its own score, by which a candidate has to beat the first. Fitted users are wrong in
 ways that two halves of a log have in common, which standard errors do not show."""
@@ -47,8 +47,8 @@ def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directo
     if not scores:
         raise UserError("recipe auto: none of the candidates " + ", ".join(names) + " can be fitted to this log")
     slates = slate_information(data, streams.child("auto"))
-    figures = judge.figures
-    trusted = not slates.passed or figures.get("users/states_by_lists") == 1
+    figures = judge.figures | tournament.figures
+    trusted = slates.metrics["slates/silent"] == 1 or figures.get("users/states_by_lists") == 1
     kept, best = winner(scores, to_beat(scores, trusted=trusted)), highest(scores)
     learns, gate = admitted(find_recipe(kept), data, streams)
     considered = [
@@ -77,6 +77,7 @@ class _Tournament:
         self.config = config
         self.streams = streams
         self.folder = folder
+        self.figures: dict[str, float] = {}
         self._entered: dict[str, tuple[Fitted, Fitted] | Candidate] = {}
 
     def enter(self, name: str) -> tuple[Fitted, Fitted] | Candidate:
@@ -93,14 +94,42 @@ class _Tournament:
         return self._entered[name]
 
     def judge(self) -> Judge:
-        """Users with a hidden state where they can be fitted and the setting does not say otherwise, else lists."""
-        if self.config.choose_by != "lists":
-            users = self.enter(_USERS)
-            if not isinstance(users, Candidate):
-                return UserJudge.of(users, self.folds, self.config, self.streams)
-            if self.config.choose_by == "users":
-                raise UserError(f"setting choose_by: found users; {users.note}")
-        return ListJudge(self.folds, self.config)
+        """Users with a hidden state where these can judge and the setting does not say otherwise, else lists."""
+        if self.config.choose_by == "lists":
+            return ListJudge(self.folds, self.config)
+        users = self._users()
+        if isinstance(users, UserJudge):
+            return users
+        if self.config.choose_by == "users":
+            raise UserError(f"setting choose_by: found users; {users}")
+        return ListJudge(self.folds, self.config, why=users)
+
+    def _users(self) -> UserJudge | str:
+        """The users who judge, or why there are none."""
+        if not self.folds[0].final_slates:
+            return "the log does not hold the slates at which users left"
+        users = self.enter(_USERS)
+        if isinstance(users, Candidate):
+            return users.note or f"{_USERS} gives way to {users.learned}"
+        judge = UserJudge.of(users, self.folds, self.config, self.streams)
+        if self.config.choose_by is None and (lists := self._lists_tell_more(judge)):
+            return lists
+        return judge
+
+    def _lists_tell_more(self, judge: UserJudge) -> str | None:
+        """What to say where the features of a list foretell clicks better than the users do: these know no order."""
+        lists = self.enter(_LISTS)
+        if isinstance(lists, Candidate):
+            return None
+        found = judge.foretold(lists)
+        self.figures = found.figures
+        if not found.lists_tell_more:
+            return None
+        by_lists, by_users = found.figures["clicks/by_lists"], found.figures["clicks/by_users"]
+        return (
+            f"what is seen of a list foretells clicks better than users with a hidden state do ({by_lists:.3f} "
+            f"against {by_users:.3f} nats per click), as where something else retrieved the lists"
+        )
 
 
 def highest(scores: Mapping[str, Scores]) -> str:
@@ -154,6 +183,6 @@ def _considered(name: str, pair: tuple[Fitted, Fitted], score: Scores, judge: Ju
 def _reason(kept: str, best: str, scores: dict[str, Scores], judge: Judge) -> str:
     """One sentence."""
     said = ", ".join(f"{name} {score.mean:.3f}" for name, score in scores.items())
-    if kept == best:
-        return f"{kept} has the highest {judge.measure} ({said})"
-    return f"{best} has the highest {judge.measure}, but does not clearly beat {kept} ({said})"
+    beaten = "" if kept == best else f", but does not clearly beat {kept}"
+    by = f"; by lists, because {judge.why}" if judge.why else ""
+    return f"{best} has the highest {judge.measure}{beaten} ({said}){by}"

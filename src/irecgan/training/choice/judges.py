@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import Sessions, in_order
+from irecgan.errors import UserError
 from irecgan.models.latent import LatentUserModel
 from irecgan.seeding import Streams
 from irecgan.training.choice.folds import Fitted
+from irecgan.training.choice.foretold import Foretold, foretold
 from irecgan.training.choice.worth import off_policy_worth, predicted_worth
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
@@ -22,6 +24,7 @@ from irecgan.training.latent.trajectories import Trajectories
 SESSIONS = 2_000
 """That each candidate plays with the users of each half."""
 _ROWS = 256
+_LEAST_CLICKED = 2
 
 Pair = tuple[Fitted, Fitted]
 Folds = tuple[TrainingData, TrainingData]
@@ -68,6 +71,11 @@ class Judge(Protocol):
         ...
 
     @property
+    def why(self) -> str | None:
+        """Why it judges, where it was not the first to be asked."""
+        ...
+
+    @property
     def figures(self) -> dict[str, float]:
         """How far it may be believed."""
         ...
@@ -94,6 +102,7 @@ class UserJudge:
     config: TrainingConfig
     streams: Streams
     measure: str = "worth per session to users of the other half"
+    why: None = None
 
     @classmethod
     def of(cls, pair: Pair, folds: Folds, config: TrainingConfig, streams: Streams) -> "UserJudge":
@@ -110,6 +119,14 @@ class UserJudge:
         states = [float(users.tables.states) for users in self.users]
         plain = any(tells_states_by_lists(users.tables) for users in self.users)
         return {"users/evidence": mean(chances), "users/states": mean(states), "users/states_by_lists": float(plain)}
+
+    def foretold(self, lists: Pair) -> Foretold:
+        """How well these users, and ``lists``, foretell the clicks of the halves that they were not fitted to."""
+        first, second = (
+            foretold(users.tables, fitted.scorer.score_slates, fold.all)
+            for users, fitted, fold in zip(self.users, lists, self.folds[::-1], strict=True)
+        )
+        return first.and_of(second)
 
     def scores(self, pair: Pair) -> Scores:
         """The worth of SESSIONS sessions, all candidates meeting the same draws."""
@@ -145,6 +162,7 @@ class ListJudge:
 
     folds: Folds
     config: TrainingConfig
+    why: str | None = None
     measure: str = "reciprocal rank of clicks in lists of the other half"
 
     @property
@@ -153,11 +171,17 @@ class ListJudge:
         return {}
 
     def scores(self, pair: Pair) -> Scores:
-        """Over the sessions of the half not seen that have a click."""
+        """Over the sessions of the half not seen that have a click in a list. Raises UserError if it has not two."""
         first, second = (
             _reciprocal_ranks(fitted, fold.all, self.config.lambda_r)
             for fitted, fold in zip(pair, self.folds[::-1], strict=True)
         )
+        least = min(len(first), len(second))
+        if least < _LEAST_CLICKED:
+            raise UserError(
+                f"recipe auto: found {least} sessions with a click in a list in a half of the log; "
+                f"expected at least {_LEAST_CLICKED}"
+            )
         return Scores((first, second))
 
     def off_policy(self, pair: Pair) -> None:
@@ -174,6 +198,8 @@ def _reciprocal_ranks(fitted: Fitted, sessions: Sessions, reward_weight: float) 
     found = []
     for rows in in_order(sessions.steps, _ROWS):
         batch = sessions.batch(rows)
+        if not batch.slate.shape[2]:
+            continue
         scores = fitted.scorer.score_slates(batch)  # (M, K)
         known = batch.shown[batch.real] & (batch.slate[batch.real] < sessions.catalogue_size)
         scores = scores.masked_fill(~known, -torch.inf)
@@ -183,4 +209,4 @@ def _reciprocal_ranks(fitted: Fitted, sessions: Sessions, reward_weight: float) 
         inverse = torch.zeros(batch.real.shape).masked_scatter(batch.real, 1 / rank.float())
         clicked = batch.clicked.any(1)
         found.append(((weight * inverse).sum(1) / weight.sum(1).clamp(min=1e-9))[clicked])
-    return torch.cat(found)
+    return torch.cat(found) if found else torch.zeros(0)
