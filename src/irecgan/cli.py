@@ -11,7 +11,7 @@ from typing import NoReturn, cast
 import irecgan
 from irecgan.commands.interface import Command, speaks
 from irecgan.ending import Terminated, ending_when_terminated
-from irecgan.errors import UserError
+from irecgan.errors import UserError, out_of_memory
 
 COMMANDS = {
     "simulate": "make a simulated world and log sessions from it",
@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line. Returns 0 done, 2 the user's mistake, 130 interrupted, 143 told to end by SIGTERM.
+    """Run the command line. Returns 0 done, 2 the user's to mend, 130 interrupted, 143 told to end by SIGTERM.
 
     Anything else that goes wrong is our fault: the traceback is shown and Python exits with 1.
     """
@@ -44,14 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         name, rest = _command(list(sys.argv[1:] if argv is None else argv))
         with ending_when_terminated():
             return _run(name, rest)
-    except UserError as error:
-        _complain(str(error))
-        return 2
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except OSError as error:
-        _complain(f"{error.filename or 'file system'}: {error.strerror or error}")
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
+        if (text := _to_mend(error)) is None:
+            raise
+        _complain(text)
         return 2
     except Terminated:
         _complain("terminated")
@@ -82,6 +81,15 @@ def _run(name: str, argv: list[str]) -> int:
     if speaks():
         print(json.dumps(output.json, allow_nan=False) if args.json else output.text)
     return 0
+
+
+def _to_mend(error: Exception) -> str | None:
+    """What the user is told of an error that is theirs to mend; None where it is ours."""
+    if isinstance(error, UserError):
+        return str(error)
+    if (text := out_of_memory(error)) is not None:
+        return text
+    return f"{error.filename or 'file system'}: {error.strerror or error}" if isinstance(error, OSError) else None
 
 
 def _complain(message: str) -> None:

@@ -1,8 +1,11 @@
 """Logs that are looked at slice by slice, or read part by part: the results are those of the whole."""
 
 import json
+import re
 import subprocess
 import sys
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,12 @@ from irecgan.data import memory, scanned, slices
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.inspection import inspect_log
-from irecgan.data.log import SessionLog
+from irecgan.data.log import Log, SessionLog
 from irecgan.data.parquet import row_groups
 from irecgan.data.prepare import prepare
 from irecgan.data.scanned import ScannedLog, read_or_scan
 from irecgan.errors import UserError
+from irecgan.training.journal import Journal
 from small_logs import TINY, small_log
 
 ODD = ["007", "7", "x", "-1", "1.0"]
@@ -90,6 +94,24 @@ def prepared(path: Path, frame: pl.DataFrame, rows: int = 16) -> Path:
     return path
 
 
+def in_files(directory: Path, frame: pl.DataFrame, *begins: int) -> Path:
+    """A directory of files of which the first begins with row 0 and the others with rows ``begins``."""
+    directory.mkdir()
+    for number, (begin, end) in enumerate(pairwise([0, *begins, len(frame)])):
+        prepared(directory / f"part-{number}.parquet", frame[begin:end])
+    return directory
+
+
+def assert_same_log(log: Log, whole: SessionLog) -> None:
+    for name in ("steps", "clicks", "skipped", "ends_unclicked"):
+        assert getattr(log, name) == getattr(whole, name), name
+    assert log.items.equals(whole.items)
+    catalogue = Catalogue.from_log(log)
+    one, other = encode(log, catalogue), encode(whole, catalogue)
+    for name in ("step_start", "item_start", "item", "click", "position", "reward", "touched"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("together", [20, 100])
 def test_a_scanned_log_is_the_log(text: bool, together: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,13 +124,61 @@ def test_a_scanned_log_is_the_log(text: bool, together: int, tmp_path: Path, mon
     path = prepared(tmp_path / "log.parquet", frame)
     log, whole = read_or_scan(path, 10), SessionLog.read(path)
     assert isinstance(log, ScannedLog)
-    for name in ("name", "steps", "clicks", "skipped", "ends_unclicked"):
-        assert getattr(log, name) == getattr(whole, name), name
-    assert log.items.equals(whole.items)
-    catalogue = Catalogue.from_log(log)
-    one, other = encode(log, catalogue), encode(whole, catalogue)
-    for name in ("step_start", "item_start", "item", "click", "position", "reward", "touched"):
-        assert torch.equal(getattr(one, name), getattr(other, name)), name
+    assert log.name == whole.name
+    assert_same_log(log, whole)
+
+
+@pytest.mark.parametrize("begins", [(100,), (1, 2, 3), (101, 102, 150), ()])
+@pytest.mark.parametrize("together", [20, 100])
+def test_a_scanned_directory_is_the_log(
+    begins: tuple[int, ...], together: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions may go on from one file to the next."""
+    monkeypatch.setattr(scanned, "SLICE", together)
+    frame = small_log().frame
+    path = in_files(tmp_path / "log", frame, *begins)
+    log = read_or_scan(path, 10)
+    assert isinstance(log, ScannedLog)
+    assert log.name == str(path)
+    assert_same_log(log, SessionLog(frame))
+
+
+def test_a_training_learns_from_a_directory_what_it_learns_from_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 0.0)
+    frame = small_log().frame
+    logs = {"one": prepared(tmp_path / "log.parquet", frame), "many": in_files(tmp_path / "log", frame, 31, 99)}
+    settings = {**TINY, "in_memory_steps": 0}
+    for name, log in logs.items():
+        irecgan.train(log, recipe="pg", out=tmp_path / name, settings=settings)
+    one, many = ((tmp_path / name / "agent.safetensors").read_bytes() for name in logs)
+    assert one == many
+
+
+def test_a_directory_that_is_not_in_order_or_of_one_kind_is_read(tmp_path: Path) -> None:
+    frame = small_log().frame
+    out_of_order = in_files(tmp_path / "order", pl.concat([frame[9:], frame[:9]]), 50)
+    mixed = in_files(tmp_path / "mixed", frame, 50)
+    SessionLog(frame[50:]).write(mixed / "part-1.csv")
+    log = read_or_scan(out_of_order, 10)
+    assert isinstance(log, SessionLog)
+    assert_same_log(log, SessionLog.read(out_of_order))
+    with pytest.raises(UserError, match="mixed: its files do not fit together"):
+        read_or_scan(mixed, 10)
+
+
+def test_what_is_wrong_in_a_directory_is_named_by_its_file(tmp_path: Path) -> None:
+    frame = small_log().frame
+    wrong = frame.with_columns(reward=pl.when(pl.int_range(pl.len()) == 70).then(float("inf")).otherwise("reward"))
+    with pytest.raises(UserError, match=r"a/part-1.parquet: row 31: column reward: found inf"):
+        read_or_scan(in_files(tmp_path / "a", wrong, 40), 10)
+    with pytest.raises(UserError, match=r"b/part-1.parquet: has no rows"):
+        read_or_scan(in_files(tmp_path / "b", frame, 40, 40), 10)
+    narrow = in_files(tmp_path / "c", frame, 40)
+    prepared(narrow / "part-1.parquet", frame[40:].drop("reward"))
+    with pytest.raises(UserError, match=r"c/part-1.parquet: found columns .*; expected .*'reward'"):
+        read_or_scan(narrow, 10)
 
 
 def test_only_logs_in_canonical_order_are_scanned(tmp_path: Path) -> None:
@@ -123,7 +193,7 @@ def test_only_logs_in_canonical_order_are_scanned(tmp_path: Path) -> None:
 def test_a_breach_in_a_scanned_log_is_named(tmp_path: Path) -> None:
     frame = small_log().frame
     wrong = frame.with_columns(reward=pl.when(pl.int_range(pl.len()) == 70).then(float("inf")).otherwise("reward"))
-    with pytest.raises(UserError, match=r"log.parquet \(rows \d+ to \d+\): row \d+: column reward: found inf"):
+    with pytest.raises(UserError, match=r"log.parquet: row 71: column reward: found inf"):
         read_or_scan(prepared(tmp_path / "log.parquet", wrong), 10)
 
 
@@ -180,6 +250,69 @@ def test_a_training_goes_on_when_its_log_is_whole_again(
     irecgan.train(large, recipe="pg", out=tmp_path / "run", settings=options, resume=True)
     files = [(tmp_path / name / "agent.safetensors").read_bytes() for name in ("whole", "run")]
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("noise", r"row group 2 \(.*\): cannot be read as Parquet"),
+        ("cut", "cannot be read as Parquet"),
+        ("gone", "No such file"),
+    ],
+)
+def test_damage_between_two_looks_at_a_log_is_named(
+    harm: str,
+    told: str,
+    large: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The first look counts, and the second encodes."""
+
+    def opened(*given: Any) -> Log:
+        log = read_or_scan(*given)
+        harmed(large, harm)
+        return log
+
+    monkeypatch.setattr("irecgan.training.train.read_or_scan", opened)
+    options = ["--recipe", "pg", "--set", "in_memory_steps=0", "--out", str(tmp_path / "out")]
+    assert main(["train", str(large), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(rf"error: {large}: {told}", line)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("harm", ["noise", "cut", "gone"])
+@pytest.mark.parametrize("most", [0, 10**7])
+def test_damage_after_a_log_was_encoded_changes_nothing(
+    most: int, harm: str, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch reads a copy, in memory or in files that have no name."""
+    settings = {**TINY, "in_memory_steps": most, "batch_size": 256, "agent_epochs": 2}
+    irecgan.train(large, recipe="pg", out=tmp_path / "whole", settings=settings)
+    epoch, harms = Journal.epoch, [partial(harmed, large, harm)]
+
+    def learn(self: Journal, *given: Any) -> float:
+        while harms:
+            harms.pop()()
+        return epoch(self, *given)
+
+    monkeypatch.setattr(Journal, "epoch", learn)
+    irecgan.train(large, recipe="pg", out=tmp_path / "run", settings=settings)
+    assert not harms
+    whole, run = ((tmp_path / name / "agent.safetensors").read_bytes() for name in ("whole", "run"))
+    assert whole == run
+
+
+def harmed(path: Path, harm: str) -> None:
+    """Noise in a row group, half of the file, or no file."""
+    if harm == "noise":
+        damaged(path, 2)
+    elif harm == "cut":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    else:
+        path.unlink()
 
 
 def test_row_groups_are_counted(tmp_path: Path) -> None:

@@ -1,16 +1,21 @@
 """Several processes train as one: the same losses, the same weights in all, and a loss of one costs nothing."""
 
 import json
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import failing
 import pytest
 import together
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from launching import finished, launch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 import irecgan
@@ -24,6 +29,9 @@ from small_logs import TINY, small_log
 TWO = {**TINY, **together.RATES, "batch_size": 8}
 TERMS = {**TWO, "terms": "all", "user_dropout": 0.0}
 LOST = {**TINY, "batch_size": 4, "agent_epochs": 12, "patience": 12}
+FAILING = Path(failing.__file__)
+
+pytestmark = pytest.mark.xdist_group("processes")  # whoever has the fixtures has them for all tests
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +54,29 @@ def lost(home: Path) -> tuple[int, str, str]:
     return finished(pair)[0]
 
 
+class Torn(NamedTuple):
+    """What a training leaves whose first process is killed while it writes its third checkpoint."""
+
+    code: int
+    told: str
+    files: list[str]
+    progress: dict[str, Any]  # of the checkpoint
+
+
 @pytest.fixture(scope="module")
-def found(home: Path, lost: tuple[int, str, str]) -> list[dict[str, Any]]:
+def torn(home: Path) -> Torn:
+    """By torchrun."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["train", home / "log.parquet", "--recipe", "pg", "--out", home / "torn", *together.options(LOST)]
+    argv = list(map(str, [*torchrun, FAILING, "SIGKILL", *command]))
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240)
+    files = sorted(path.name for path in (home / "torn").iterdir())
+    with safe_open(home / "torn" / "checkpoint.safetensors", framework="pt") as file:
+        return Torn(done.returncode, done.stderr, files, json.loads(file.metadata()["progress"]))
+
+
+@pytest.fixture(scope="module")
+def found(home: Path, lost: tuple[int, str, str], torn: Torn) -> list[dict[str, Any]]:
     """What the two processes of `together` found."""
     before = set(SHARED.glob("irecgan-*"))
     done = finished(launch([Path(together.__file__), home]))
@@ -106,6 +135,44 @@ def test_a_lost_process_ends_the_others_and_the_training_goes_on_exactly(
     assert len([line for line in told.splitlines() if line.startswith("error: another process")]) == 1
     one, other = (load_file(home / name / "agent.safetensors") for name in ("lost", "whole"))
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_first_process_that_dies_while_it_writes_leaves_what_was_written_before(torn: Torn) -> None:
+    """Torchrun ends the other one, which may be quicker to see for itself that it is alone."""
+    assert torn.code
+    (told,) = (line for line in torn.told.splitlines() if line.startswith("error: "))
+    assert told == "error: terminated" or told.startswith("error: another process of the training is gone (")
+    temporary, *whole = torn.files
+    assert temporary.startswith(".checkpoint.safetensors.")
+    assert whole == ["checkpoint.safetensors", "metrics.jsonl", "tensorboard", "training.json"]
+    assert torn.progress["unit"] == 2
+
+
+def test_a_training_whose_first_process_died_goes_on_exactly(home: Path, found: list[dict[str, Any]]) -> None:
+    assert not list((home / "torn").glob(".*"))
+    one, other = (load_file(home / name / "agent.safetensors") for name in ("torn", "whole"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    figures = [losses(home / name, "agent/loss", "agent/validation") for name in ("torn", "whole")]
+    assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize(
+    ("signal", "told"),
+    [
+        ("SIGKILL", r"is gone \(.*\)"),
+        ("SIGSTOP", r"does not answer within wait_minutes \(Timed out waiting 12000ms .*\)"),
+    ],
+)
+def test_the_other_process_says_what_became_of_the_first(signal: str, told: str, home: Path) -> None:
+    options = together.options({**LOST, "wait_minutes": 0.2})
+    command = ["train", home / "log.parquet", "--recipe", "pg", "--out", home / signal, *options]
+    first, second = launch([FAILING, signal, *command])
+    _, text = second.communicate(timeout=240)
+    first.kill()
+    first.communicate()
+    assert second.returncode == 2
+    assert re.fullmatch(rf"error: another process of the training {told}; go on with --resume\n", text), text
+    assert load_file(home / signal / "checkpoint.safetensors")
 
 
 def test_another_number_of_processes_cannot_go_on(home: Path, found: list[dict[str, Any]]) -> None:

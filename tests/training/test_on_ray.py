@@ -101,6 +101,10 @@ def occupied(ray: Any, cpus: int) -> Iterator[None]:
         ray.util.remove_placement_group(group)
 
 
+def test_workers_wait_as_long_as_the_settings_say() -> None:
+    assert [on_ray._wait(settings) for settings in (None, {"wait_minutes": 0.5})] == [600, 30]
+
+
 class GoneError(Exception):
     """What Ray says of a worker that is gone."""
 

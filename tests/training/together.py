@@ -50,6 +50,7 @@ def main(home: Path) -> None:
         sparse = {**TINY, "softmax": "sampled", "sparse": True}
         found["sparse"] = refused(lambda: train(log, home / "sparse", "pg", sparse))
         train(log, home / "lost", "pg", given["lost"], resume=True)
+        train(log, home / "torn", "pg", {**given["lost"], "wait_minutes": 60}, resume=True)
         train(log, home / "whole", "pg", given["lost"])
     print(json.dumps(found))
 

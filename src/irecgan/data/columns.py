@@ -18,3 +18,4 @@ COLUMNS = (SESSION, STEP, TIMESTAMP, SLATE, CLICK, REWARD, PROPENSITY, LAST_EVEN
 # For messages, while a log is validated; never part of a log.
 ROW = "irecgan.row"  # place among all rows read, from 1
 FILE = "irecgan.file"  # where the rows come from several files
+ROW_IN_FILE = "irecgan.row_in_file"  # counted from 1, where they are not all of their file

@@ -1,6 +1,8 @@
 """Refusing a log that does not fit into memory before it is read."""
 
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
+from itertools import starmap
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +15,10 @@ _TEXT = 6  # bytes of memory for a byte of a CSV or JSON-lines file, lists of sh
 _COMPRESSED = 5  # bytes of text for a compressed one
 _SAMPLE = 10_000  # rows by which the others are judged
 _GIGA = 1e9
+_GROUPS = Path("/sys/fs/cgroup")
+_PROCESS = Path("/proc/self")
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache")  # limit, use, and cached files in it
+_VERSION_2 = ("memory.max", "memory.current", "file")
 
 
 def refuse_too_large(paths: Sequence[Path]) -> None:
@@ -43,8 +49,11 @@ def size_in_memory(path: Path) -> float:
 
 
 def free_memory() -> float | None:
-    """Bytes that this process can still take, by the kernel's account and that of its control group; None = unknown."""
-    found = [size for size in (_of_machine(), _of_group()) if size is not None]
+    """Bytes that this process can still take; None = unknown.
+
+    By the kernel's account, those of its control groups, and its limit of address space (``ulimit -v``).
+    """
+    found = [size for size in (_of_machine(), _of_address_space(), *starmap(_of_group, _groups())) if size is not None]
     return min(found, default=None)
 
 
@@ -66,11 +75,41 @@ def _of_machine() -> float | None:
         return None
 
 
-def _of_group() -> float | None:
-    group = Path("/sys/fs/cgroup")
+def _of_address_space() -> float | None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
     try:
-        limit, used = ((group / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+        pages = int((_PROCESS / "statm").read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return float(limit)
+    return max(0.0, limit - float(pages * resource.getpagesize()))
+
+
+def _groups() -> Iterator[tuple[Path, tuple[str, str, str]]]:
+    """The control groups that may bound this process, its own and those above it, and how their files are named.
+
+    In a container the names are those of the machine, and only the topmost folder is sure to be there.
+    """
+    try:
+        lines = (_PROCESS / "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for _, controllers, name in (line.split(":", 2) for line in lines):
+        if not controllers or controllers == "memory":
+            top, files = (_GROUPS / "memory", _VERSION_1) if controllers else (_GROUPS, _VERSION_2)
+            own = top / name.lstrip("/")
+            for group in (own, *own.parents):
+                if group.is_relative_to(top):
+                    yield group, files
+
+
+def _of_group(group: Path, files: tuple[str, str, str]) -> float | None:
+    """What ``group`` leaves; None where it has no limit, or is not there."""
+    limit, used, cached = files
+    try:
+        most, now = ((group / name).read_text(encoding="ascii").strip() for name in (limit, used))
         counts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
-        return None if limit == "max" else float(limit) - float(used) + float(counts["file"])  # cached files give way
+        return None if most == "max" else float(most) - float(now) + float(counts[cached])  # cached files give way
     except (OSError, ValueError, KeyError):
         return None

@@ -14,7 +14,7 @@ from irecgan.data.item_columns import checked_items, item_table, items_beside, r
 from irecgan.data.location import REPORT
 from irecgan.data.log import SessionLog
 from irecgan.data.reading import write_frame
-from irecgan.data.sources.registry import SOURCES
+from irecgan.data.sources.registry import SOURCES, Format
 from irecgan.data.splits import SPLITS, Shares, split_parts
 from irecgan.data.validation import validated
 from irecgan.errors import UserError
@@ -94,46 +94,67 @@ def prepare(
             of another kind, or nothing left.
 
     """
-    if source not in SOURCES:
-        raise UserError(f"source {source!r}: no such source; expected one of {', '.join(SOURCES)}")
-    if split not in SPLITS:
-        raise UserError(f"--split {split}: no such split; expected one of {', '.join(SPLITS)}")
+    form = _form(source, split)
     refuse_existing(out)
-    streams, name = Streams(seed), str(paths[0])
-    form = SOURCES[source]
-    parts_of = shares or form.shares
+    streams, parts_of = Streams(seed), shares or form.shares
     given = None if items is None else read_item_columns(items)
-    raw = form.read(paths, streams.child("source"))
-    if raw.frame.is_empty():
-        raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
-    rows, steps, left_out = raw.rows, len(raw.frame), raw.left_out
-    if given is None and raw.items is not None:
-        given = checked_items(raw.items, name)
     rules: tuple[Filter, ...] = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or form.filters))
-    frame, records = apply_filters(validated(raw.frame, name, mendable=True), rules)
-    del raw
-    if frame.is_empty():
-        raise UserError(f"{name}: no row is left after filtering; read {steps} steps")
-    log = SessionLog.from_frame(frame, name)
-    del frame
+    read = _read_and_filter(form, paths, streams.child("source"), rules)
+    if given is None and read.items is not None:
+        given = checked_items(read.items, read.log.name)
     with atomic_directory(out) as directory:
-        counts, told = _write_parts(split_parts(log, split, streams, parts_of), directory, given, str(items or name))
+        parts = split_parts(read.log, split, streams, parts_of)
+        counts, told = _write_parts(parts, directory, given, str(items or read.log.name))
         report = Preparation(
             source=source,
             files=tuple(path.name for path in paths),
             split=split,
             shares=parts_of,
             seed=seed,
-            rows=rows,
-            steps=steps,
-            left_out=left_out,
-            records=tuple(records),
+            rows=read.rows,
+            steps=read.steps,
+            left_out=read.left_out,
+            records=read.records,
             parts=counts,
             catalogue=counts["train"].items,
             items=told,
         )
         write_json(directory / REPORT, report.to_json())
     return report
+
+
+def _form(source: str, split: str) -> Format:
+    """The format of that name. Raises UserError where there is none, or no such ``split``."""
+    if source not in SOURCES:
+        raise UserError(f"source {source!r}: no such source; expected one of {', '.join(SOURCES)}")
+    if split not in SPLITS:
+        raise UserError(f"--split {split}: no such split; expected one of {', '.join(SPLITS)}")
+    return SOURCES[source]
+
+
+@dataclass(frozen=True)
+class _Filtered:
+    """A log as it was read and filtered, with the account of both."""
+
+    log: SessionLog
+    items: pl.DataFrame | None  # what the files tell of them, not yet checked
+    rows: int
+    steps: int
+    left_out: dict[str, int]
+    records: tuple[Record, ...]
+
+
+def _read_and_filter(form: Format, paths: Sequence[Path], streams: Streams, rules: Sequence[Filter]) -> _Filtered:
+    """The steps in ``paths`` that ``rules`` leave; the rows that were read are let go as soon as may be."""
+    raw, name = form.read(paths, streams), str(paths[0])
+    if raw.frame.is_empty():
+        raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
+    rows, steps, left_out, items = raw.rows, len(raw.frame), raw.left_out, raw.items
+    frame, records = apply_filters(validated(raw.frame, name, mendable=True), rules)
+    del raw
+    if frame.is_empty():
+        raise UserError(f"{name}: no row is left after filtering; read {steps} steps")
+    return _Filtered(SessionLog.from_frame(frame, name), items, rows, steps, left_out, tuple(records))
 
 
 def _write_parts(

@@ -47,8 +47,13 @@ def _read_checked(path: Path) -> pl.DataFrame:
             raise
         raise unreadable(path, error) from None
     if frame.is_empty():
-        raise UserError(f"{path}: has no rows; expected one row per step of a session, or per item")
+        raise without_rows(path)
     return frame
+
+
+def without_rows(path: Path) -> UserError:
+    """The one line that says that a file is empty."""
+    return UserError(f"{path}: has no rows; expected one row per step of a session, or per item")
 
 
 def unreadable(path: Path, error: BaseException) -> UserError:
@@ -80,7 +85,7 @@ def _write_parquet(frame: pl.DataFrame, temporary: Path, path: Path) -> None:
 
 
 def _read_directory(path: Path) -> pl.DataFrame:
-    files = sorted(file for file in path.iterdir() if file.suffix in _DIRECTORY)
+    files = files_in(path)
     if not files:
         raise UserError(f"{path}: found no .parquet, .csv or .jsonl file in the directory")
     frames = [with_file(_read_checked(file), file) for file in files]
@@ -91,6 +96,11 @@ def _read_directory(path: Path) -> pl.DataFrame:
         return pl.concat(frames)
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path}: its files do not fit together ({' '.join(str(error).split())[:200]})") from None
+
+
+def files_in(directory: Path) -> list[Path]:
+    """The files of a directory that are read, in name order."""
+    return sorted(file for file in directory.iterdir() if file.suffix in _DIRECTORY)
 
 
 def with_file(frame: pl.DataFrame, file: Path) -> pl.DataFrame:

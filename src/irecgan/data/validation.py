@@ -11,6 +11,7 @@ from irecgan.data.columns import (
     PROPENSITY,
     REWARD,
     ROW,
+    ROW_IN_FILE,
     SESSION,
     SLATE,
     STEP,
@@ -49,7 +50,7 @@ def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.D
                 found, place = _shown(breach[column][0]), _place(typed, name, breach[ROW][0] - 1)
                 raise UserError(f"{place}: column {column}: found {found}; expected {expected}")
     rows = _arranged(typed, order)[ROW]
-    typed = typed.drop(ROW, FILE, strict=False)
+    typed = typed.drop(ROW, FILE, ROW_IN_FILE, strict=False)
     return typed if _is_count(rows) else typed.select(pl.all().gather(rows - 1))
 
 
@@ -255,6 +256,8 @@ def _place(frame: pl.DataFrame, name: str, at: int) -> str:
     if FILE not in frame.columns:
         return f"{name}: row {at + 1}"
     file = frame[FILE][at]
+    if ROW_IN_FILE in frame.columns:
+        return f"{file}: row {frame[ROW_IN_FILE][at]}"
     return f"{file}: row {at + 1 - int((frame[FILE] == file).arg_max() or 0)}"
 
 

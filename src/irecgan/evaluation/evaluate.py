@@ -124,6 +124,8 @@ def evaluate(
     """
     if (log is None) == (world is None):
         raise UserError("evaluate: expected either --log or --world")
+    if world is not None and without_rank:
+        raise UserError("--without-rank: expected with --log; in a world no shown order is read")
     for option, value in (("--sessions", sessions), ("--min-candidates", min_candidates)):
         if value < 1:
             raise UserError(f"{option}: found {value}, expected at least 1")
@@ -137,14 +139,8 @@ def evaluate(
             without_rank=without_rank,
             min_candidates=min_candidates,
         )
-    if without_rank:
-        raise UserError("--without-rank: expected with --log; in a world no shown order is read")
-    given = world if isinstance(world, MDPWorld | ShopWorld) else load_world(Path(str(world)))
-    name = "world" if given is world else str(world)
-    if isinstance(given, ShopWorld):
-        return ShopEvaluation(_in_shop(policies, given, baselines, sessions, Streams(seed)), name, sessions)
-    top, sampled = _online(policies, given, baselines, sessions, Streams(seed))
-    return OnlineEvaluation(top, sampled, name, sessions)
+    assert world is not None
+    return _in_world(policies, world, baselines, sessions, Streams(seed))
 
 
 def _named(runs: Sequence[RunLike], device: str) -> dict[str, TrainedPolicy]:
@@ -204,6 +200,21 @@ def _baselines(run: TrainedPolicy) -> Baselines:
     if run.co_clicks is None:
         logging.getLogger("irecgan").warning("co_click: left out, run %s was written without its counts", run.name)
     return Baselines(run.popularity, run.co_clicks)
+
+
+def _in_world(
+    policies: dict[str, TrainedPolicy],
+    world: MDPWorld | ShopWorld | Path | str,
+    baselines: bool,
+    sessions: int,
+    streams: Streams,
+) -> OnlineEvaluation | ShopEvaluation:
+    given = world if isinstance(world, MDPWorld | ShopWorld) else load_world(Path(world))
+    name = "world" if given is world else str(world)
+    if isinstance(given, ShopWorld):
+        return ShopEvaluation(_in_shop(policies, given, baselines, sessions, streams), name, sessions)
+    top, sampled = _online(policies, given, baselines, sessions, streams)
+    return OnlineEvaluation(top, sampled, name, sessions)
 
 
 def _online(

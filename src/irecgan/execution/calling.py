@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import irecgan
-from irecgan.errors import UserError
+from irecgan.errors import UserError, out_of_memory
 from irecgan.execution.interface import Done, Refused
 
 _LOGGER = logging.getLogger("irecgan")
@@ -44,6 +44,10 @@ def call(packed: Packed, task: Any) -> Done[Any] | Refused:
         return Done(result, tuple(told))
     except UserError as error:
         return Refused(str(error))
+    except (MemoryError, RuntimeError, OSError) as error:
+        if (text := out_of_memory(error)) is None:
+            raise
+        return Refused(text)
     finally:
         torch.set_num_threads(threads)
 

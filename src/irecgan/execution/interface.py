@@ -20,7 +20,7 @@ class Done(Generic[R]):
 
 @dataclass(frozen=True)
 class Refused:
-    """The task met a mistake of the user's; ``text`` is that of its UserError."""
+    """The task met a mistake of the user's, or had too little memory; ``text`` is the line that says so."""
 
     text: str
 

@@ -115,6 +115,7 @@ class TrainingConfig(BaseModel):
     )
     in_memory_steps: Count = 2_000_000  # a log of more steps is kept on disk, and shuffled block by block
     checkpoint_minutes: Weight | None = 10.0  # of an epoch after which its state is written; changes no weights
+    wait_minutes: Annotated[float, Field(gt=0, le=10_000)] = 10.0  # for other processes; changes no weights
 
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.1  # held out when no validation log is given
 
@@ -150,6 +151,11 @@ class TrainingConfig(BaseModel):
         Size(items=5, embedding=50, units=64, layers=1, cell='lstm', output='untied', terms=())
         """
         return self.checked({**defaults, **self.model_dump(exclude_unset=True)})
+
+    @classmethod
+    def of(cls, settings: "Mapping[str, Any] | TrainingConfig | None") -> "TrainingConfig":
+        """Settings as `irecgan.train` takes them. Raises UserError as `checked`."""
+        return settings if isinstance(settings, TrainingConfig) else cls.checked(dict(settings or {}))
 
     @classmethod
     def parse(cls, settings: Sequence[str], preset: str = "paper") -> "TrainingConfig":

@@ -3,10 +3,12 @@
 import gc
 import hashlib
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -19,10 +21,11 @@ from irecgan.training.shared_memory import SharedMemory
 _LAUNCH = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun, and launchers like it, tell every process."""
 _CPU = torch.device("cpu")
+_WAIT = 10.0  # minutes; torch would wait for 30
 
 
 class LostProcessError(UserError):
-    """Another process of the training is gone; what was written last is whole."""
+    """Another process of the training is gone, or does not answer; what was written last is whole."""
 
 
 @dataclass(frozen=True)
@@ -174,14 +177,15 @@ ALONE = Processes()
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[Processes]:
+def process_group(device: torch.device, wait: float = _WAIT) -> Iterator[Processes]:
     """The group of whoever made one, that of the launch by torchrun, or this process alone.
 
-    Raises LostProcessError where another process ends before its work is done, and UserError where the others of a
-    launch cannot be reached.
+    Raises LostProcessError where another process ends before its work is done, or does not answer within ``wait``
+    minutes (in a group that was there already, within those of the group); UserError where the others of a launch
+    cannot be reached.
     """
     if launched() and not dist.is_initialized():
-        _join(device)
+        _join(device, wait)
         try:
             with _losses_told():
                 yield Processes.found(device)
@@ -202,9 +206,10 @@ def launched() -> int:
     return size if size > 1 else 0
 
 
-def _join(device: torch.device) -> None:
+def _join(device: torch.device, wait: float) -> None:
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(minutes=wait))
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise UserError(f"torchrun: the other processes cannot be reached at {where} ({_first_line(error)})") from None
@@ -217,10 +222,13 @@ def _losses_told() -> Iterator[None]:
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "nccl" in str(error).lower()):
             raise
-        raise LostProcessError(
-            f"another process of the training is gone ({_first_line(error)}); go on with --resume"
-        ) from None
+        reason = _first_line(error)
+        late = re.search("timed out|timeout", reason, re.IGNORECASE)
+        what = "does not answer within wait_minutes" if late else "is gone"
+        raise LostProcessError(f"another process of the training {what} ({reason}); go on with --resume") from None
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+    """What torch says first, without the place in its source."""
+    lines = re.sub(r"^\[[^]]*\]", "", str(error).strip()).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__

@@ -16,6 +16,7 @@ import irecgan
 from irecgan.errors import UserError
 from irecgan.execution.calling import kept_warnings
 from irecgan.execution.ray_cluster import Cluster, module
+from irecgan.training.config import TrainingConfig
 from irecgan.training.distributed import LostProcessError
 from irecgan.training.train import train
 
@@ -87,7 +88,9 @@ class RayTraining:
         ray_train, torch_train = module("ray.train"), module("ray.train.torch")
         return torch_train.TorchTrainer(
             partial(_work, irecgan.__version__, arguments),
-            torch_config=torch_train.TorchConfig(backend="cpu:gloo,cuda:nccl" if on_gpu else "gloo"),
+            torch_config=torch_train.TorchConfig(
+                backend="cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout_s=_wait(arguments.get("settings"))
+            ),
             scaling_config=ray_train.ScalingConfig(num_workers=self.workers, use_gpu=on_gpu),
             run_config=ray_train.RunConfig(
                 storage_path=str(home.resolve()), failure_config=_failures(ray_train.FailureConfig, patient=patient)
@@ -110,6 +113,11 @@ class RayTraining:
                 "go on with --resume when it has"
             ) from error
         raise error
+
+
+def _wait(settings: Mapping[str, Any] | TrainingConfig | None) -> int:
+    """Seconds that a worker waits for others."""
+    return max(1, round(60 * TrainingConfig.of(settings).wait_minutes))
 
 
 def _failures(config: Any, *, patient: bool) -> Any:

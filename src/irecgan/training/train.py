@@ -2,7 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ from irecgan.training.recipes import Recipe, admitted, find_recipe
 BEGUN = "training.json"
 """What a training that is under way began with; gone when it is finished."""
 
-_HARMLESS = {"checkpoint_minutes"}  # settings that change no weights
+_HARMLESS = {"checkpoint_minutes", "wait_minutes"}  # settings that change no weights
 
 
 def train(
@@ -77,60 +78,70 @@ def train(
     Raises:
         UserError: a setting or the log is wrong, ``out`` is taken, ``resume`` meets another training, or there is no
             such device.
-        LostProcessError: another process ended; ``resume`` goes on where the last checkpoint stands.
+        LostProcessError: another process ended, or does not answer; ``resume`` goes on from the last checkpoint.
 
     """
-    with process_group(find_device(device)) as processes:
-        return _train(log, Path(out), recipe, validation, items, seed, settings, resume=resume, processes=processes)
+    asked = find_recipe(recipe)
+    config = TrainingConfig.of(settings).over(asked.settings)
+    with process_group(find_device(device), config.wait_minutes) as processes:
+        return _train(log, Path(out), asked, validation, items, seed, config, resume=resume, processes=processes)
 
 
 def _train(  # noqa: PLR0917
     log: SessionLog | Path | str,
     directory: Path,
-    recipe: str,
+    asked: Recipe,
     validation: SessionLog | Path | str | None,
     items: Told | None,
     seed: int,
-    settings: Mapping[str, Any] | TrainingConfig | None,
+    config: TrainingConfig,
     *,
     resume: bool,
     processes: Processes,
 ) -> TrainedPolicy:
-    found = find_recipe(recipe)
-    given = settings if isinstance(settings, TrainingConfig) else TrainingConfig.checked(dict(settings or {}))
-    config = given.over(found.settings)
-    if config.sparse and processes.size > 1:
-        raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
-    if processes.size > 1 and (found.chooses or set(FITTED) & set(found.teaches)):
-        raise UserError(f"recipe {recipe}: found {processes.size} processes; it is fitted by one")
-    if config.precision != "float32" and processes.device.type == "cpu":
-        raise UserError(f"setting precision: found {config.precision} on the CPU; expected float32, or a GPU")
+    _refuse_impossible(asked, config, processes)
     streams = Streams(seed)
     data, columns = _read(log, validation, config, streams, directory, items=items)
     origin = Origin(
-        recipe=recipe,
+        recipe=asked.name,
         seed=seed,
         settings=config.model_dump(mode="json"),
-        log=data.fingerprint(columns.catalogue, touched=bool(config.terms) or found.chooses),
+        log=data.fingerprint(columns.catalogue, touched=bool(config.terms) or asked.chooses),
         device=processes.device.type,
         processes=processes.size,
     )
     processes.expect_same([(key, str(value)) for key, value in origin.model_dump().items()])
     fresh = processes.first_does(lambda: not _take_up(directory, origin, resume=resume))
     if not (directory / MANIFEST).exists():
-        try:
-            with file_errors(directory):
-                learns, lab, decision = _learned(found, data, config, streams, directory, processes=processes)
-        except LostProcessError:
-            raise
-        except UserError:
-            if fresh and processes.first:
-                shutil.rmtree(directory)
-            raise
+        with _removed_where_refused(directory, fresh=fresh and processes.first), file_errors(directory):
+            learns, lab, decision = _learned(asked, data, config, streams, directory, processes=processes)
         if processes.first:
             _finish(directory, learns, lab, columns, origin, decision=decision)
     processes.wait()
     return load_policy(directory)
+
+
+def _refuse_impossible(asked: Recipe, config: TrainingConfig, processes: Processes) -> None:
+    """Raise UserError where so many processes, or their device, cannot learn by the recipe or the settings."""
+    if config.sparse and processes.size > 1:
+        raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
+    if processes.size > 1 and (asked.chooses or set(FITTED) & set(asked.teaches)):
+        raise UserError(f"recipe {asked.name}: found {processes.size} processes; it is fitted by one")
+    if config.precision != "float32" and processes.device.type == "cpu":
+        raise UserError(f"setting precision: found {config.precision} on the CPU; expected float32, or a GPU")
+
+
+@contextmanager
+def _removed_where_refused(directory: Path, *, fresh: bool) -> Iterator[None]:
+    """Leave no ``directory`` of a ``fresh`` training that meets a mistake of the user's; a lost process is none."""
+    try:
+        yield
+    except LostProcessError:
+        raise
+    except UserError:
+        if fresh:
+            shutil.rmtree(directory)
+        raise
 
 
 def _learned(
