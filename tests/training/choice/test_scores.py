@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from irecgan.training.choice.auto import highest, to_beat, winner
+from irecgan.training.choice.auto import are_trusted, highest, to_beat, winner
 from irecgan.training.choice.judges import Scores
 
 
@@ -46,6 +46,19 @@ def test_fitted_users_are_to_beat_where_they_are_trusted() -> None:
     assert to_beat(found, trusted=True) == "latent"
     assert winner(found, "latent") == "latent"
     assert to_beat({"count": scores(3.0, 3.0)}, trusted=True) == "count"
+
+
+@pytest.mark.parametrize(
+    ("silent", "plain", "shown", "trusted"),
+    [(1, 0, 1.0, True), (0, 1, 0.5, True), (0, 1, 0.2, False), (0, 0, 0.5, False), (1, 1, 0.2, True)],
+)
+def test_when_fitted_users_are_trusted(silent: float, plain: float, shown: float, trusted: bool) -> None:
+    figures = {"slates/silent": silent, "users/states_by_lists": plain, "users/shown": shown}
+    assert are_trusted(figures) == trusted
+
+
+def test_without_fitted_users_none_are_trusted() -> None:
+    assert not are_trusted({"slates/silent": 0.0})
 
 
 def test_a_single_candidate_wins() -> None:

@@ -9,7 +9,7 @@ from irecgan.seeding import Streams
 from irecgan.training.latent.expectation import expect, kind_log_chances
 from irecgan.training.latent.fit import clearly_likelier, fitted
 from irecgan.training.latent.kinds import find_kinds
-from irecgan.training.latent.structures import find_structures, tells_states_by_lists
+from irecgan.training.latent.structures import find_structures, shown_share, tells_states_by_lists
 from irecgan.training.latent.trajectories import Trajectories
 from irecgan.worlds.mdp import MDPWorld, draw_world
 
@@ -95,6 +95,16 @@ def test_states_without_history_are_told_by_their_lists(policy: str) -> None:
     for structure in structures:
         tables = fitted(structure, steps, Streams(0).torch("fit"), ends_logged=True)
         assert tells_states_by_lists(tables) == (structure.states == 5)
+
+
+@pytest.mark.parametrize(("policy", "share"), [("max", 8 / 40), ("mix", 20 / 40)])
+def test_how_much_of_the_catalogue_a_state_shows(policy: str, share: float) -> None:
+    """The best 8, and by mix 12 of middling reward besides."""
+    logged, _ = played(world_of("softmax", states=5, items=40, slate_size=8), policy, 800)
+    steps = Trajectories.of(logged)
+    structure = find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)[0]
+    tables = fitted(structure.finer or structure, steps, Streams(0).torch("fit"), ends_logged=True)
+    assert shown_share(tables) == pytest.approx(share, abs=0.02)
 
 
 def test_random_slates_are_of_one_list() -> None:

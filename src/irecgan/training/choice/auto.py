@@ -28,6 +28,8 @@ _BY_LISTS = ("count", "lstm", "gru4rec", "pg", "linear", "terms")
 """Candidates; the first is what the others have to beat, see `to_beat`."""
 _USERS, _LISTS = "latent", "linear"
 """The recipe whose users judge, and the one whose features of lists must not foretell clicks better."""
+_SHOWN = 1 / 3
+"""Of the catalogue, that the lists of a state have to show where it is plain which is whose."""
 _ERRORS, _SHARE = 1.0, 0.1
 """Standard errors, and share of its own score, by which a candidate has to beat the first. Fitted users are wrong in
 ways that two halves of a log have in common, which standard errors do not show."""
@@ -48,8 +50,7 @@ def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directo
         raise UserError("recipe auto: none of the candidates " + ", ".join(names) + " can be fitted to this log")
     slates = slate_information(data, streams.child("auto"))
     figures = judge.figures | tournament.figures
-    trusted = slates.metrics["slates/silent"] == 1 or figures.get("users/states_by_lists") == 1
-    kept, best = winner(scores, to_beat(scores, trusted=trusted)), highest(scores)
+    kept, best = winner(scores, to_beat(scores, trusted=are_trusted({**slates.metrics, **figures}))), highest(scores)
     learns, gate = admitted(find_recipe(kept), data, streams)
     considered = [
         pair if isinstance(pair, Candidate) else _considered(name, pair, scores[name], judge)
@@ -137,13 +138,19 @@ def highest(scores: Mapping[str, Scores]) -> str:
     return max(scores, key=lambda name: scores[name].mean)
 
 
-def to_beat(scores: Mapping[str, Scores], *, trusted: bool) -> str:
-    """The candidate that others have to beat: that of the fitted users where these are ``trusted``, else the first.
+def are_trusted(figures: Mapping[str, float]) -> bool:
+    """Whether the fitted users are believed, by what was found in the log.
 
     They are where slates tell nothing: made without knowing the user, these confound nothing, and what items are worth
     is told best by a model of the choice within slates. They are, too, where it is plain in which state a slate was
-    made.
+    made, if the lists of a state show much of the catalogue: a plan needs items that the log does not show there.
     """
+    plain = figures.get("users/states_by_lists") == 1 and figures["users/shown"] >= _SHOWN
+    return figures["slates/silent"] == 1 or plain
+
+
+def to_beat(scores: Mapping[str, Scores], *, trusted: bool) -> str:
+    """The candidate that others have to beat: that of the fitted users where these are ``trusted``, else the first."""
     return _USERS if trusted and _USERS in scores else next(iter(scores))
 
 

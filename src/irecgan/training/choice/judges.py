@@ -18,7 +18,7 @@ from irecgan.training.choice.worth import off_policy_worth, predicted_worth
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.latent.em import evidence
-from irecgan.training.latent.structures import tells_states_by_lists
+from irecgan.training.latent.structures import shown_share, tells_states_by_lists
 from irecgan.training.latent.trajectories import Trajectories
 
 SESSIONS = 2_000
@@ -118,7 +118,12 @@ class UserJudge:
         chances = [_joint(users, fold.all) for users, fold in zip(self.users, self.folds[::-1], strict=True)]
         states = [float(users.tables.states) for users in self.users]
         plain = any(tells_states_by_lists(users.tables) for users in self.users)
-        return {"users/evidence": mean(chances), "users/states": mean(states), "users/states_by_lists": float(plain)}
+        return {
+            "users/evidence": mean(chances),
+            "users/states": mean(states),
+            "users/states_by_lists": float(plain),
+            "users/shown": mean(shown_share(users.tables) for users in self.users),
+        }
 
     def foretold(self, lists: Pair) -> Foretold:
         """How well these users, and ``lists``, foretell the clicks of the halves that they were not fitted to."""

@@ -78,11 +78,21 @@ def tells_states_by_lists(tables: LatentTables) -> bool:
 
     States that were merged, for want of evidence, show lists that overlap. Of one state lists tell nothing.
     """
-    held = torch.sigmoid(tables.kind_logit[:, :-1]) > _HOLDS  # (C, n)
-    shows = tables.kind_share > _SHOWS  # (Z, C)
+    held, shows = _lists(tables)
     together = (shows.double().T @ shows.double()).fill_diagonal_(0) > 0  # (C, C), kinds of one state
     shared = held.double() @ held.double().T > 0
     return tables.states > 1 and bool((shows.sum(0) <= 1).all()) and not bool((together & shared).any())
+
+
+def shown_share(tables: LatentTables) -> float:
+    """The share of the catalogue that the lists of a state hold, mean over states."""
+    held, shows = _lists(tables)
+    return float(((shows.double() @ held.double()) > 0).double().mean())
+
+
+def _lists(tables: LatentTables) -> tuple[Tensor, Tensor]:
+    """The items that each kind of slates holds (C, n), and the kinds that each state shows (Z, C). bool"""
+    return torch.sigmoid(tables.kind_logit[:, :-1]) > _HOLDS, tables.kind_share > _SHOWS
 
 
 def refuse_too_large(states: int, items: int) -> None:
