@@ -91,7 +91,7 @@ def set_averages(lab: Lab, model: ListUserModel) -> None:
     """How often sessions end, and what a click is worth, in the log that is learned from."""
     train = lab.data.train
     clicked = train.position >= 0
-    model.set_averages(len(train) / len(train.click), float(train.reward[clicked].double().mean()))
+    model.set_averages(float((~clicked).double().mean()), float(train.reward[clicked].double().mean()))
 
 
 def _loss(scores: Tensor, lists: ClickedLists) -> float:
