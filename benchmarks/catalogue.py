@@ -1,6 +1,7 @@
 """Large catalogues on one core: steps of learning, slates, recommendations; and what sampling costs in quality.
 
     python benchmarks/catalogue.py --out catalogue.json             # time and memory, at 40,000 and 1,000,000 items
+    python benchmarks/catalogue.py --plot FILE.svg --items 1000 --items 10000 --items 100000 --items 1000000
     python benchmarks/catalogue.py quality LOG --out quality.json   # held-out loss and rerank, full against sampled
 
 Every figure of the first is taken in a process of its own, so that its peak of memory is its own: `peak` is what
@@ -18,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import polars as pl
 import torch
 
@@ -221,6 +224,22 @@ def table(rows: list[dict[str, Any]]) -> str:
     return aligned([keys, *cells], left=True)
 
 
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Milliseconds and memory of an agent's step over the items of the catalogue."""
+    mpl.use("Agg")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    for variant in VARIANTS:
+        found = [row for row in rows if row["what"] == f"step {variant}" and "ms" in row]
+        for axis, key in zip(axes, ("ms", "above, MB"), strict=True):
+            axis.loglog([row["items"] for row in found], [row[key] for row in found], marker="o", label=variant)
+    for axis, label in zip(axes, ("milliseconds", "memory above that of 100 items, MB"), strict=True):
+        axis.set_xlabel("items of the catalogue")
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.3)
+    axes[0].legend(frameon=False)
+    figure.savefig(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=("speed", "quality"), default="speed")
@@ -229,6 +248,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="the steps of the agent over the catalogues")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -242,6 +262,8 @@ def main() -> None:
     print(table(rows))
     if args.out:
         args.out.write_text(json.dumps(rows, indent=2) + "\n")
+    if args.plot:
+        plot(rows, args.plot)
 
 
 if __name__ == "__main__":
