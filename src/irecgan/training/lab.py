@@ -8,7 +8,8 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, bucketed, last_clicked
+from irecgan.data.batch import SessionBatch, Sessions, last_clicked
+from irecgan.data.order import bucketed
 from irecgan.data.ragged import offsets
 from irecgan.models.agent import Agent, Head
 from irecgan.models.content import hide_ids
