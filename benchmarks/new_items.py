@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 import irecgan
-from irecgan.data.batch import SessionBatch, Sessions, in_order
+from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.columns import CLICK, ITEM, SLATE
 from irecgan.data.encode import encode
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
+from irecgan.data.order import in_order
 from irecgan.errors import UserError
 from irecgan.evaluation.metrics import conservative_rank, hit_rate
 from irecgan.evaluation.offline import Scorer, logged_order, random_order

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irecgan.data.batch import NOTHING, Sessions, bucketed
+from irecgan.data.batch import NOTHING, Sessions
 
 SHAPES = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=5), min_size=1, max_size=8)
 
@@ -59,12 +59,3 @@ def test_sessions_from_no_log_know_nothing_touched_nor_does_what_is_joined_with_
     assert made.select(torch.tensor([0])).touched is None
     assert Sessions.from_batch(made.batch(torch.tensor([0]))).touched is None
     assert Sessions.concat([make([[3]]), made]).touched is None
-
-
-def test_bucketed_covers_every_row_once_and_repeats_by_seed() -> None:
-    lengths = torch.randint(1, 30, (1000,), generator=torch.Generator().manual_seed(0))
-    one, two = (bucketed(lengths, 32, torch.Generator().manual_seed(5)) for _ in range(2))
-    assert torch.equal(torch.cat(one).sort().values, torch.arange(1000))
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-    padded = sum(len(rows) * int(lengths[rows].max()) for rows in one)
-    assert padded < 1.2 * int(lengths.sum())

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 import irecgan
-from irecgan.data.batch import Joined, Sessions, bucketed_blocks
+from irecgan.data.batch import Joined, Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.stored import stored
@@ -63,16 +63,6 @@ def test_joined_sessions_are_the_concatenation(tmp_path: Path) -> None:
     for name in ("slate", "click", "reward", "real"):
         assert torch.equal(getattr(joined.batch(rows), name), getattr(whole.batch(rows), name)), name
     assert torch.equal(torch.cat(joined.shuffled(4, torch.Generator().manual_seed(0))).sort().values, torch.arange(65))
-
-
-def test_blocks_cover_every_row_once_repeat_by_seed_and_stay_near() -> None:
-    lengths = torch.randint(1, 30, (5_003,), generator=torch.Generator().manual_seed(0))
-    one, two = (bucketed_blocks(lengths, 32, torch.Generator().manual_seed(5), 16) for _ in range(2))
-    assert torch.equal(torch.cat(one).sort().values, torch.arange(5_003))
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-    near = [len((torch.cat(one[at : at + 8]) // 16).unique()) for at in range(0, 8 * 18, 8)]  # a window has 8 batches
-    assert max(near) == 16
-    assert not torch.equal(torch.cat(one[:8]).sort().values, torch.arange(256))
 
 
 @pytest.mark.parametrize("recipe", ["pgis", "acu"])

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, in_order
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.data.order import in_order
 from irecgan.evaluation.offline import Scorer, SessionTotals
 
 FIRST = "first@1"

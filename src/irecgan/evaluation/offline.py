@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, in_order
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.data.order import in_order
 from irecgan.errors import UserError
 from irecgan.evaluation.intervals import Interval, bootstrap_ratios
 from irecgan.evaluation.metrics import conservative_rank, hit_rate, ndcg, reciprocal_rank

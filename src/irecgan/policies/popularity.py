@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, in_order
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.data.order import in_order
 from irecgan.objectives.policy import agent_return
 from irecgan.policies.oracle import Begun
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import Sessions, in_order
+from irecgan.data.batch import Sessions
+from irecgan.data.order import in_order
 from irecgan.models.user import RecurrentUserModel, UserPrediction
 from irecgan.training.distributed import ALONE, Processes
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import Sessions, SessionSource, in_order
+from irecgan.data.batch import Sessions, SessionSource
+from irecgan.data.order import in_order
 from irecgan.data.statistics import ItemCounts
 from irecgan.models.lists import ListUserModel
 from irecgan.models.user import RecurrentUserModel

@@ -8,16 +8,15 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, bucketed, last_clicked
+from irecgan.data.batch import SessionBatch, Sessions, last_clicked
+from irecgan.data.order import bucketed
 from irecgan.data.ragged import offsets
 from irecgan.models.agent import Agent, Head
 from irecgan.models.content import hide_ids
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.latent import LatentUserModel
 from irecgan.models.lists import ListUserModel
-from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network, readers
-from irecgan.models.outputs import learn_by_rows
-from irecgan.models.recurrent import initialise
+from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network
 from irecgan.models.user import Learning, RecurrentUserModel
 from irecgan.objectives.adversarial import discriminator_loss
 from irecgan.policies.ranking import RankingPolicy
@@ -26,7 +25,7 @@ from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.distributed import ALONE, Processes
-from irecgan.training.information import log_statistics
+from irecgan.training.equipment import attach, new_learners, new_networks, new_proposal
 from irecgan.training.journal import Journal
 from irecgan.training.learner import Fitted, Learner, Loss
 from irecgan.training.likelihood import Likelihood, Sampled, exact
@@ -214,13 +213,10 @@ def make_lab(
     ``teaches``: the models that will learn; the others have shapes, but no weights. ``processes``: that train
     together, and where.
     """
-    drawn = {name: _drawn(name, data, config, streams, heads, blank=name not in teaches) for name in NETWORKS}
-    models = {name: model.to(processes.device) if name in teaches else model for name, model in drawn.items()}
+    models = new_networks(data, config, streams, heads, teaches=teaches, processes=processes)
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
-    learning = [name for name in teaches if name not in FITTED]
-    processes.make_room([models[name] for name in learning])
-    learners = {name: _learner(name, models[name], config, processes) for name in learning}
-    _attach([models[name] for name in teaches], data)
+    learners = new_learners(models, teaches, config, processes)
+    attach([models[name] for name in teaches], data)
     losses: dict[ModelName, Loss] = {
         "user": partial(user_loss, user, config=config),
         "agent": partial(agent_loss, agent, config=config),
@@ -241,34 +237,9 @@ def make_lab(
         judges={"user": losses["user"], "agent": partial(judge, agent, config=config)},
         journal=Journal(config.checkpoint_minutes, processes),
         agent_loss=agent_loss,
-        proposal=_proposal(data, config) if config.softmax == "sampled" else None,
+        proposal=new_proposal(data, config) if config.softmax == "sampled" else None,
         processes=processes,
     )
-
-
-def _attach(models: Sequence[Network], data: TrainingData) -> None:
-    """Give user models that see lists what they read of the log."""
-    if found := readers(models):
-        statistics = log_statistics(data.train)
-        for reader in found:
-            reader.attach(statistics)
-
-
-def _drawn(
-    name: ModelName,
-    data: TrainingData,
-    config: TrainingConfig,
-    streams: Streams,
-    heads: Sequence[Head],
-    *,
-    blank: bool,
-) -> Network:
-    device = "meta" if blank else "cpu"
-    size = config.size(data.items)
-    network = blank_network(name, size, config.stop, data.reward_law, heads, inputs=data.inputs, device=device)
-    if not blank:
-        initialise(network, streams.torch("initialise", name))
-    return network
 
 
 @dataclass(frozen=True)
@@ -292,21 +263,3 @@ class _DroppedIds:
             return self.loss(batch)
         finally:
             hide_ids(self.network, None)
-
-
-def _learner(name: ModelName, model: Network, config: TrainingConfig, processes: Processes) -> Learner:
-    rate = {
-        "user": config.user_learning_rate,
-        "agent": config.agent_learning_rate,
-        "discriminator": config.discriminator_learning_rate,
-    }[name]
-    clip = {"user": config.user_clip, "agent": config.agent_clip, "discriminator": config.discriminator_clip}[name]
-    terms = model.terms if isinstance(model, RecurrentUserModel) else None
-    apart = None if terms is None else (list(terms.parameters()), config.terms_learning_rate)
-    tables, rounds = learn_by_rows(model) if config.sparse else (), config.precision == "bfloat16"
-    return Learner(model, rate, clip, tables, processes, apart=apart, rounds=rounds)
-
-
-def _proposal(data: TrainingData, config: TrainingConfig) -> Proposal:
-    clicks = torch.bincount(data.train.click, minlength=data.items + 1)[: data.items]
-    return Proposal(clicks, config.negatives)

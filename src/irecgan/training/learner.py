@@ -6,7 +6,8 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from irecgan.data.batch import SessionBatch, Sessions, SessionSource, in_order
+from irecgan.data.batch import SessionBatch, Sessions, SessionSource
+from irecgan.data.order import in_order
 from irecgan.models.recurrent import rounded_products
 from irecgan.tensors import below
 from irecgan.training.distributed import ALONE, Processes

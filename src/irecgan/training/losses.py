@@ -5,7 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, in_order
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.data.order import in_order
 from irecgan.models.agent import Agent
 from irecgan.models.user import Learning, RecurrentUserModel, UserPrediction
 from irecgan.objectives.behaviour import behaviour_loss, step_log_likelihood

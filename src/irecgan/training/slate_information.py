@@ -8,7 +8,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from irecgan.data.batch import Sessions, in_order
+from irecgan.data.batch import Sessions
+from irecgan.data.order import in_order
 from irecgan.seeding import Streams
 from irecgan.training.data import TrainingData, hold_out
 from irecgan.training.gates import Finding

@@ -1,9 +1,7 @@
 """From a session log to a run directory."""
 
 import logging
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,30 +17,26 @@ from irecgan.data.statistics import ItemCounts
 from irecgan.data.stored import BLOCK, stored
 from irecgan.devices import find_device
 from irecgan.errors import UserError
-from irecgan.files import file_errors, read_json, refuse_existing, remove_leftovers, write_json
+from irecgan.files import file_errors
 from irecgan.models.lists import ListUserModel
 from irecgan.models.networks import FITTED, ModelName, Network, grown
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.co_click import co_clicks
 from irecgan.policies.popularity import return_weighted_counts
-from irecgan.runs.manifest import MANIFEST, Decision, Manifest, Origin
+from irecgan.runs.manifest import MANIFEST, Decision, Origin
 from irecgan.runs.store import Run, save_run
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
-from irecgan.training.choice.auto import choose, forget
+from irecgan.training.choice.auto import choose
 from irecgan.training.columns import Columns, Told, beside, read_columns, wanted_context
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData, hold_out_rows
-from irecgan.training.distributed import LostProcessError, Processes, process_group
+from irecgan.training.directory import clear, removed_where_refused, take_up
+from irecgan.training.distributed import Processes, process_group
 from irecgan.training.information import set_covariance
 from irecgan.training.lab import Lab, make_lab
-from irecgan.training.loop import CHECKPOINT, run_phases
+from irecgan.training.loop import run_phases
 from irecgan.training.recipes import Recipe, admitted, find_recipe
-
-BEGUN = "training.json"
-"""What a training that is under way began with; gone when it is finished."""
-
-_HARMLESS = {"checkpoint_minutes", "wait_minutes"}  # settings that change no weights
 
 
 def train(
@@ -111,9 +105,9 @@ def _train(  # noqa: PLR0917
         processes=processes.size,
     )
     processes.expect_same([(key, str(value)) for key, value in origin.model_dump().items()])
-    fresh = processes.first_does(lambda: not _take_up(directory, origin, resume=resume))
+    fresh = processes.first_does(lambda: not take_up(directory, origin, resume=resume))
     if not (directory / MANIFEST).exists():
-        with _removed_where_refused(directory, fresh=fresh and processes.first), file_errors(directory):
+        with removed_where_refused(directory, fresh=fresh and processes.first), file_errors(directory):
             learns, lab, decision = _learned(asked, data, config, streams, directory, processes=processes)
         if processes.first:
             _finish(directory, learns, lab, columns, origin, decision=decision)
@@ -129,19 +123,6 @@ def _refuse_impossible(asked: Recipe, config: TrainingConfig, processes: Process
         raise UserError(f"recipe {asked.name}: found {processes.size} processes; it is fitted by one")
     if config.precision != "float32" and processes.device.type == "cpu":
         raise UserError(f"setting precision: found {config.precision} on the CPU; expected float32, or a GPU")
-
-
-@contextmanager
-def _removed_where_refused(directory: Path, *, fresh: bool) -> Iterator[None]:
-    """Leave no ``directory`` of a ``fresh`` training that meets a mistake of the user's; a lost process is none."""
-    try:
-        yield
-    except LostProcessError:
-        raise
-    except UserError:
-        if fresh:
-            shutil.rmtree(directory)
-        raise
 
 
 def _learned(
@@ -218,39 +199,6 @@ def _existing(path: Path) -> Path:
     return next(parent for parent in (path, *path.absolute().parents) if parent.is_dir())
 
 
-def _take_up(directory: Path, origin: Origin, *, resume: bool) -> bool:
-    """Make the directory, or find the same training in it; whether there was one.
-
-    Raises UserError when the directory is taken, or holds a training that began otherwise.
-    """
-    if resume and (directory / MANIFEST).exists():
-        _expect_same(directory / MANIFEST, Manifest.read(directory).origin, origin)
-        logging.getLogger("irecgan").warning("%s: is finished already", directory)
-        _clear(directory)
-        return True
-    if resume and (directory / BEGUN).exists():
-        _expect_same(directory / BEGUN, Origin.parse(directory / BEGUN, read_json(directory / BEGUN)), origin)
-        remove_leftovers(directory)
-        return True
-    if (directory / BEGUN).exists():
-        raise UserError(f"{directory}: holds a training that was interrupted; go on with --resume, or remove it first")
-    if resume:
-        remove_leftovers(directory, BEGUN)  # killed before it began
-    refuse_existing(directory)
-    write_json(directory / BEGUN, origin.model_dump())
-    return False
-
-
-def _expect_same(path: Path, begun: Origin, now: Origin) -> None:
-    before, after = ({**o.settings, **o.model_dump(exclude={"settings"})} for o in (begun, now))
-    for key in before | after:
-        if key not in _HARMLESS and before.get(key) != after.get(key):
-            raise UserError(
-                f"--resume: {path} began with {key}={before.get(key)!r}, found {after.get(key)!r}; "
-                "expected the same log, recipe, seed and settings"
-            )
-
-
 def _tell(directory: Path, recipe: Recipe, decision: Decision | None) -> None:
     """Warn when another recipe learns than was asked for."""
     if decision is not None and decision.learned != recipe.name and not recipe.chooses:
@@ -296,11 +244,4 @@ def _finish(
         table=columns.table,
     )
     save_run(directory, run, origin, size=size, stop=config.stop, reward_law=data.reward_law, decision=decision)
-    _clear(directory)
-
-
-def _clear(directory: Path) -> None:
-    """Remove what only a training under way needs."""
-    forget(directory)
-    for name in (CHECKPOINT, BEGUN):
-        (directory / name).unlink(missing_ok=True)
+    clear(directory)

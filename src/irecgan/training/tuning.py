@@ -59,15 +59,7 @@ def train_best(
     find_recipe(recipe)
     if together := launched():
         raise UserError(f"train_best: found {together} processes launched together, expected one")
-    if not candidates:
-        raise UserError("candidates: found none, expected at least one")
-    configs = [TrainingConfig.checked({**(settings or {}), **candidate}) for candidate in candidates]
-    for key in _JUDGING:
-        found = {getattr(config, key) for config in configs}
-        if len(found) > 1:
-            raise UserError(
-                f"candidates: found {key} of {sorted(found)}, expected one: it is part of the held-out loss"
-            )
+    configs = _comparable(candidates, settings or {})
     told = beside(log) if items is None else items
     learn = log if isinstance(log, SessionLog) else SessionLog.read(log)
     with atomic_directory(Path(out)) as directory:
@@ -76,10 +68,29 @@ def train_best(
             train(learn, out=trial, recipe=recipe, validation=validation, items=told, seed=seed, settings=config)
         losses = [list(best_losses(trial).values())[-1] for trial in trials]
         kept = losses.index(min(losses))
-        for path in trials[kept].iterdir():
-            path.rename(directory / path.name)
-        for trial in trials:
-            shutil.rmtree(trial)
+        _keep(kept, trials, directory)
         tried = [{"settings": dict(c), "validation": loss} for c, loss in zip(candidates, losses, strict=True)]
         write_json(directory / TUNING, {"tried": tried, "kept": kept})
     return load_policy(out)
+
+
+def _comparable(candidates: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -> list[TrainingConfig]:
+    """The settings of each candidate; UserError where there is none, or held-out losses would not mean the same."""
+    if not candidates:
+        raise UserError("candidates: found none, expected at least one")
+    configs = [TrainingConfig.checked({**common, **candidate}) for candidate in candidates]
+    for key in _JUDGING:
+        found = {getattr(config, key) for config in configs}
+        if len(found) > 1:
+            raise UserError(
+                f"candidates: found {key} of {sorted(found)}, expected one: it is part of the held-out loss"
+            )
+    return configs
+
+
+def _keep(kept: int, trials: Sequence[Path], directory: Path) -> None:
+    """Make the run of one trial that of ``directory``, and remove all trials."""
+    for path in trials[kept].iterdir():
+        path.rename(directory / path.name)
+    for trial in trials:
+        shutil.rmtree(trial)

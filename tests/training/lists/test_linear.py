@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import in_order
+from irecgan.data.order import in_order
 from irecgan.models.batch_view import BatchView
 from irecgan.models.terms import Terms, numbers
 from irecgan.training.lists.dataset import ClickedLists, within_lists

@@ -1,6 +1,7 @@
 """One cell of the experiment ``bias``: a training, watched round by round."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from irecgan.policies.logging import BlendedPolicy, LoggingPolicy, MixPolicy, Ra
 from irecgan.seeding import Streams
 from irecgan.simulation import simulate
 from irecgan.training.data import TrainingData, hold_out
-from irecgan.training.lab import make_lab
+from irecgan.training.lab import Lab, make_lab
 from irecgan.training.learner import mean_loss
 from irecgan.training.loop import run_phases
 from irecgan.training.phases import Phase
@@ -34,15 +35,7 @@ def work(settings: BiasSettings, cell: BiasCell, scratch: Path) -> dict[str, Any
     lab = make_lab(_logged(world, logging, setting, streams), setting.config, streams, recipe.agent_loss, recipe.heads)
     judge = lab.discriminator if "discriminator" in recipe.teaches else None
     met = Encounter(lab.agent, lab.user, world, logging, setting.clicks, judge)
-
-    def figures() -> Figures:
-        found = (
-            exact_figures(met)
-            if cell.scale == "listed"
-            else sampled_figures(met, settings.measured_sessions, streams.child("figures"))
-        )
-        return found | {"user/validation": mean_loss(lab.judges["user"], lab.data.validation)}
-
+    figures = partial(_figures, settings, cell, lab, met, streams)
     rounds: list[Figures] = []
 
     def observe(phase: Phase, units: int) -> None:
@@ -51,14 +44,7 @@ def work(settings: BiasSettings, cell: BiasCell, scratch: Path) -> dict[str, Any
 
     run_phases(recipe, lab, scratch, observe)
     kept = figures()
-    finite = finite_samples(
-        met,
-        sessions=max(1, round(lab.config.generated_ratio * len(lab.data.train))),
-        repeats=settings.repeats,
-        completions=lab.config.completions,
-        streams=streams.child("finite"),
-        value_data=kept["value/data"],
-    )
+    finite = _finite(settings, lab, met, streams, kept["value/data"])
     return {
         "rounds": [_finite_numbers(found) for found in rounds],
         "kept": _finite_numbers(kept),
@@ -80,6 +66,30 @@ def _logged(world: MDPWorld, logging: LoggingPolicy, setting: WorldSettings, str
     sessions = Sessions.concat([Sessions.from_batch(batch) for batch in batches])
     share = setting.config.validation_share
     return TrainingData(*hold_out(sessions, share, streams.torch("hold-out")), final_slates=True)
+
+
+def _figures(settings: BiasSettings, cell: BiasCell, lab: Lab, met: Encounter, streams: Streams) -> Figures:
+    """Of the models as they are: exact where all sessions of the world can be listed."""
+    found = (
+        exact_figures(met)
+        if cell.scale == "listed"
+        else sampled_figures(met, settings.measured_sessions, streams.child("figures"))
+    )
+    return found | {"user/validation": mean_loss(lab.judges["user"], lab.data.validation)}
+
+
+def _finite(
+    settings: BiasSettings, lab: Lab, met: Encounter, streams: Streams, value_data: float
+) -> dict[str, Figures]:
+    """Of the estimates over samples of as many generated sessions as a round has."""
+    return finite_samples(
+        met,
+        sessions=max(1, round(lab.config.generated_ratio * len(lab.data.train))),
+        repeats=settings.repeats,
+        completions=lab.config.completions,
+        streams=streams.child("finite"),
+        value_data=value_data,
+    )
 
 
 def _finite_numbers(figures: Figures) -> dict[str, float | None]:

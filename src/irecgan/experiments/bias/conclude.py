@@ -191,20 +191,26 @@ def _page(settings: BiasSettings, groups: Sequence[Group], judged: Sequence[Judg
             "Dark: |bias|. Light: standard deviation over samples of as many generated sessions as a round has.",
             plot=drawn["price"],
         ),
-        *(
-            Section(title, text, table=table)
-            for group in groups
-            for title, text, table in (
-                (f"Estimates: {group.title}", "", Table(_ESTIMATE_HEADS, _estimate_rows(group))),
-                (f"Sources: {group.title}", "", Table(_SOURCE_HEADS, _source_rows(group))),
-            )
-        ),
+        *(section for group in groups for section in _group_sections(group)),
     ]
     if sampled:
-        heads = ["end of irecgan", *(group.title for group in sampled)]
-        note = "Chances of sampled sessions are exact; their ratios to the log's are not fit for averaging."
-        sections.append(Section("How degenerate delta_2 is", note, table=Table(heads, _ratio_rows(sampled))))
+        sections.append(_ratio_section(sampled))
     return render("The bias theory, measured", _summary(settings), sections)
+
+
+def _group_sections(group: Group) -> list[Section]:
+    """The tables of one scale and log."""
+    return [
+        Section(f"Estimates: {group.title}", "", table=Table(_ESTIMATE_HEADS, _estimate_rows(group))),
+        Section(f"Sources: {group.title}", "", table=Table(_SOURCE_HEADS, _source_rows(group))),
+    ]
+
+
+def _ratio_section(sampled: Sequence[Group]) -> Section:
+    """How unlike the log generated sessions are, in worlds whose sessions are sampled."""
+    heads = ["end of irecgan", *(group.title for group in sampled)]
+    note = "Chances of sampled sessions are exact; their ratios to the log's are not fit for averaging."
+    return Section("How degenerate delta_2 is", note, table=Table(heads, _ratio_rows(sampled)))
 
 
 def _summary(settings: BiasSettings) -> str:

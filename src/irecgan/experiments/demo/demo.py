@@ -6,6 +6,7 @@ from typing import Any
 
 from irecgan.data.log import SessionLog
 from irecgan.evaluation.evaluate import OnlineEvaluation, evaluate
+from irecgan.evaluation.online import OnlineResult
 from irecgan.experiments.demo.plots import coverage_plot, health_plot, learning_plot, reward_plot
 from irecgan.experiments.frame.report import Section, Table, render
 from irecgan.files import atomic_directory, write_json, write_text
@@ -53,11 +54,6 @@ def _report(found: OnlineEvaluation, metrics: dict[str, list[dict[str, Any]]], l
     results = {name: found.runs[name] for name in _SHOWN if name in found.runs}
     sampled = {f"{name} (sampled)": result for name, result in found.sampled.items()}
     learned = [*RECIPES, *sampled]
-    heads = ["policy", "cumulative reward", "coverage@1", "coverage@3", "coverage@10"]
-    rows = [
-        [name, str(r.cumulative_reward), *(f"{r.coverage[depth - 1].mean:.3f}" for depth in (1, 3, 10))]
-        for name, r in sorted((results | sampled).items(), key=lambda pair: -pair[1].cumulative_reward.mean)
-    ]
     return render(
         "irecgan: the whole path",
         f"{log.sessions} sessions of the mix policy were logged in a simulated world of 10 hidden states and 50 items. "
@@ -70,7 +66,7 @@ def _report(found: OnlineEvaluation, metrics: dict[str, list[dict[str, Any]]], l
                 "ceiling. Static is the best pair of fixed slates, popularity the naive count in the log, co_click "
                 "what was clicked in the same sessions, last_first the last click before the popular items. Learned "
                 "policies show their top 10; 'sampled' draws the slates as the agent does while it learns.",
-                table=Table(heads, rows),
+                table=_table(results | sampled),
                 plot=reward_plot(results | sampled, learned),
             ),
             Section(
@@ -91,3 +87,13 @@ def _report(found: OnlineEvaluation, metrics: dict[str, list[dict[str, Any]]], l
             ),
         ],
     )
+
+
+def _table(results: dict[str, OnlineResult]) -> Table:
+    """What every policy is worth, the best first."""
+    heads = ["policy", "cumulative reward", "coverage@1", "coverage@3", "coverage@10"]
+    rows = [
+        [name, str(r.cumulative_reward), *(f"{r.coverage[depth - 1].mean:.3f}" for depth in (1, 3, 10))]
+        for name, r in sorted(results.items(), key=lambda pair: -pair[1].cumulative_reward.mean)
+    ]
+    return Table(heads, rows)

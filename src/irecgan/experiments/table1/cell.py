@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ from irecgan.worlds.shop import ShopWorld
 from irecgan.worlds.shop_calibration import draw_shop
 
 
+@dataclass(frozen=True)
+class _Ways:
+    """Ways to order lists, by model."""
+
+    scorers: Mapping[str, Scorer]
+    orders: Mapping[str, Policy[Any]]  # of the lists of the shop; none on a log that is given
+    costs: Json = field(default_factory=dict)
+
+
 def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
     """Results by model: ``rerank`` on the test part and, in the shop, ``worth`` in the true world; of models that learn
     the ``seconds`` of a processor that they took.
@@ -44,31 +54,13 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
     world, log, shares = _source(settings, cell, streams)
     parts = split_log(log, cell.split, streams, shares)
     catalogue = Catalogue.from_log(parts["train"])
-    scorers: Mapping[str, Scorer]
-    orders: dict[str, Policy[Any]] = {}
-    costs: Json = {}
     if cell.row == NAIVE:
-        baselines = Baselines.of(encode(parts["train"], catalogue))
-        scorers = baselines.scorers(streams.torch("random"))
-        if world is not None:
-            orders = shop_orders(world) | _translated(baselines, catalogue, world)
+        ways = _naive(parts["train"], catalogue, world, streams)
     else:
-        begin = time.process_time()
-        policy = trained(
-            parts["train"],
-            cell.row,
-            scratch,
-            seed=cell.seed,
-            preset=settings.preset,
-            changes=settings.training,
-            validation=parts["validation"],
-        )
-        costs = {"seconds": time.process_time() - begin}
-        scorers = {cell.row: policy.score_slates}
-        orders = {cell.row: policy.in_world(world.catalogue_size)} if world is not None else {}
+        ways = _learned(settings, cell, parts, world, scratch)
     test = encode(parts["test"], catalogue, final_slates=True)  # lists without a click are measured too
-    results: Json = {name: dict(costs) for name in {**scorers, **orders}}
-    for name, scorer in scorers.items():
+    results: Json = {name: dict(ways.costs) for name in {**ways.scorers, **ways.orders}}
+    for name, scorer in ways.scorers.items():
         found = rerank(
             scorer,
             test,
@@ -82,7 +74,7 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
             results[name]["sessions"] = per_session(parts["test"], [found.totals, beginnings])
     if world is not None:
         play = partial(play_in_shop, world=world, sessions=settings.shop.evaluation_sessions, streams=streams)
-        for name, order in orders.items():
+        for name, order in ways.orders.items():
             value = play(order)
             results[name]["worth"] = {"purchases": value.cumulative_reward.to_json(), "clicks": value.clicks.to_json()}
     return results
@@ -110,6 +102,37 @@ def _whole(directory: Path, name: str) -> SessionLog:
         raise ValueError(f"{directory}: not a prepared log")
     frames = [SessionLog.read(path).frame for path in (prepared.train, prepared.validation, prepared.test)]
     return SessionLog.from_frame(pl.concat(frames, how="diagonal"), name)
+
+
+def _naive(train: SessionLog, catalogue: Catalogue, world: ShopWorld | None, streams: Streams) -> _Ways:
+    """The naive orders and, in the shop, those of reference."""
+    baselines = Baselines.of(encode(train, catalogue))
+    scorers = baselines.scorers(streams.torch("random"))
+    orders = {} if world is None else shop_orders(world) | _translated(baselines, catalogue, world)
+    return _Ways(scorers, orders)
+
+
+def _learned(
+    settings: Table1Settings,
+    cell: Table1Cell,
+    parts: Mapping[str, SessionLog],
+    world: ShopWorld | None,
+    scratch: Path,
+) -> _Ways:
+    """The cell's recipe, trained, and the processor seconds that it took."""
+    begin = time.process_time()
+    policy = trained(
+        parts["train"],
+        cell.row,
+        scratch,
+        seed=cell.seed,
+        preset=settings.preset,
+        changes=settings.training,
+        validation=parts["validation"],
+    )
+    costs = {"seconds": time.process_time() - begin}
+    orders = {cell.row: policy.in_world(world.catalogue_size)} if world is not None else {}
+    return _Ways({cell.row: policy.score_slates}, orders, costs)
 
 
 def _translated(baselines: Baselines, catalogue: Catalogue, world: ShopWorld) -> dict[str, Policy[Any]]:

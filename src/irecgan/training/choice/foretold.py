@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions, in_order
+from irecgan.data.batch import SessionBatch, Sessions
+from irecgan.data.order import in_order
 from irecgan.models.latent import SMALLEST, LatentTables
 from irecgan.training.latent.expectation import answer_chances, forward, kind_log_chances, slate_log_chances
 from irecgan.training.latent.trajectories import Trajectories

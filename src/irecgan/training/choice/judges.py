@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import Sessions, in_order
+from irecgan.data.batch import Sessions
+from irecgan.data.order import in_order
 from irecgan.errors import UserError
 from irecgan.models.latent import LatentUserModel
 from irecgan.seeding import Streams

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import Sessions, in_order
+from irecgan.data.batch import Sessions
+from irecgan.data.order import in_order
 from irecgan.models.user import UserModel
 from irecgan.objectives.importance import effective_sample_share
 from irecgan.policies.interface import Policy

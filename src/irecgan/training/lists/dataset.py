@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import Sessions, in_order
+from irecgan.data.batch import Sessions
+from irecgan.data.order import in_order
 from irecgan.data.ragged import offsets
 from irecgan.models.batch_view import BatchView
 from irecgan.models.terms import Feature, numbers
