@@ -47,8 +47,8 @@ def timed(work: Any, *arguments: int, clock: Callable[[], float] = time.process_
     return clock() - begin, steps
 
 
-def repeated(work: Work, lab: Lab, threads: list[int], repeats: int) -> Row:
-    """The times and ratios of one piece of work."""
+def repeated(work: Work, lab: Lab, repeats: int) -> Row:
+    """The times and ratios of one piece of work, by one thread."""
     size = lab.config.size(lab.data.items)
     networks = [lab.user, lab.agent, lab.discriminator]
     rows = LEARNING_ROWS if work.learns else GENERATING_ROWS
@@ -60,7 +60,6 @@ def repeated(work: Work, lab: Lab, threads: list[int], repeats: int) -> Row:
     if not work.once:
         work.ours()
     for repeat in range(1 if work.once else repeats):
-        torch.set_num_threads(1)
         seconds, steps = timed(work.ours)
         note("seconds", seconds * work.scale)
         if work.name != "simulator":
@@ -73,12 +72,21 @@ def repeated(work: Work, lab: Lab, threads: list[int], repeats: int) -> Row:
         if work.operations is not None:
             note("ours / floor", seconds / (work.operations / products(rows, size)))
             note("ours / floor by torch's product", seconds / (work.operations / plain_products(rows, size)))
+    return {"work": work.name, "of": work.unit, **taken}
+
+
+def by_threads(work: Work, threads: list[int], repeats: int) -> dict[str, list[float]]:
+    """The clock's time of one thread over that of several."""
+    taken: dict[str, list[float]] = {}
+    for _ in range(0 if work.once else repeats):
         for count in threads:
-            if count > 1 and not work.once:
+            if count > 1:
+                torch.set_num_threads(1)
                 alone, _ = timed(work.ours, clock=time.perf_counter)
                 torch.set_num_threads(count)
-                note(f"1 / {count} threads", alone / timed(work.ours, clock=time.perf_counter)[0])
-    return {"work": work.name, "of": work.unit, **taken}
+                together, _ = timed(work.ours, clock=time.perf_counter)
+                taken.setdefault(f"1 / {count} threads", []).append(alone / together)
+    return taken
 
 
 def case(units: int, log: str, args: argparse.Namespace) -> Row:
@@ -88,11 +96,13 @@ def case(units: int, log: str, args: argparse.Namespace) -> Row:
     policy = logging_policy(world, log)
     lab = lab_on(world, policy, units, args.sessions)
     size = lab.config.size(world.catalogue_size)
-    rows = []
-    for work in works(lab, world, policy, (args.generated, args.scored)):
-        rows.append(repeated(work, lab, args.threads, args.repeats))
+    rows, pieces = [], works(lab, world, policy, (args.generated, args.scored))
+    for work in pieces:
+        rows.append(repeated(work, lab, args.repeats))
         print(units, log, work.name, file=sys.stderr, flush=True)
     rates = {f"{rows} rows": products(rows, size) / 1e9 for rows in (LEARNING_ROWS, GENERATING_ROWS)}
+    # Threads that wait for work count as the processor's time of all that follows: they come last.
+    rows = [row | by_threads(work, args.threads, args.repeats) for row, work in zip(rows, pieces, strict=True)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"units": units, "log": log, "work": rows, "GFLOP/s": rates, "peak, MB": peak}
 
