@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from irecgan.data.log import SessionLog
+from irecgan.data.log import Ends, SessionLog
 from irecgan.errors import UserError
 
 ROWS = {
@@ -288,3 +288,33 @@ def test_dates_and_times_as_they_are() -> None:
 def test_a_time_that_is_none_is_named(timestamps: list[object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         SessionLog.from_frame(timed(timestamps))
+
+
+@pytest.mark.parametrize(
+    ("ends", "tell"),
+    [
+        (Ends(100, 100, 7, 0), True),
+        (Ends(100, 90, 7, 0), True),  # a tenth was cut off
+        (Ends(100, 80, 7, 0), False),
+        (Ends(100, 80, 7, 15), True),  # by a limit of their length
+        (Ends(100, 0, 7, 100), False),  # nobody is known to have left
+        (Ends(100, 50, 7, 0), False),
+    ],
+)
+def test_when_a_log_tells_how_sessions_end(ends: Ends, tell: bool) -> None:
+    assert ends.tell == tell
+
+
+def test_ends_of_parts_are_those_of_the_whole() -> None:
+    frame = pl.DataFrame(
+        {
+            "session_id": [1, 1, 2, 3, 3, 3, 4, 5, 5, 5],
+            "step": [0, 1, 0, 0, 1, 2, 0, 0, 1, 2],
+            "slate": [["a", "b"]] * 10,
+            "click": ["a", None, "b", "a", "a", "b", None, "a", "b", "a"],
+        }
+    )
+    parts = [SessionLog.from_frame(part).ends for part in (frame[:3], frame[3:7], frame[7:])]
+    whole = SessionLog.from_frame(frame).ends
+    assert whole == Ends(sessions=5, unclicked=2, longest=3, at_limit=2)
+    assert parts[0].and_of(parts[1]).and_of(parts[2]) == whole == parts[2].and_of(parts[0]).and_of(parts[1])

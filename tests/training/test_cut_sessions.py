@@ -16,7 +16,7 @@ def cut_log() -> SessionLog:
     frame = small_log().frame
     lost = (pl.col("session_id").rle_id() % 12 == 0) & pl.col("click").is_null()
     log = SessionLog.from_frame(frame.filter(~lost))
-    assert 0 < log.sessions - log.unclicked_ends <= log.sessions / 10
+    assert 0 < log.sessions - log.ends.unclicked <= log.sessions / 10
     return log
 
 

@@ -25,7 +25,7 @@ def encode(
     nothing was clicked are left out (the paper's assumption 1), with a warning that counts them.
 
     ``final_slates``: whether the log shows the slates at which users left; by default if it does, see
-    `irecgan.data.log.tells_ends`. A session whose last step is a click was then cut off, and has no end step.
+    `irecgan.data.log.Ends`. A session whose last step is a click was then cut off, and has no end step.
     Otherwise no end step keeps its slate, so that a discriminator cannot tell sessions apart by that, and a
     session whose last step is a click gets an end step too, because its end has to be learnt.
 

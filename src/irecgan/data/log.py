@@ -14,16 +14,33 @@ from irecgan.data.slices import items_shown, session_slices
 from irecgan.data.validation import order_column, validated
 
 _CUT_OFF = 0.1
-"""Share of sessions, at most, that end with a click because the log was cut off there."""
+"""Share of sessions, at most, that end with a click before the limit of their length."""
 
 
-def tells_ends(unclicked: int, sessions: int) -> bool:
-    """Whether a log shows the slates at which users left, when so many of its sessions end with one.
+@dataclass(frozen=True)
+class Ends:
+    """How the sessions of a log end."""
 
-    Then those that end with a click were cut off: by a limit of their length, or by the end of the log. Where more
-    do, the log does not say how sessions end.
-    """
-    return unclicked >= (1 - _CUT_OFF) * sessions
+    sessions: int
+    unclicked: int  # that end with a slate in which nothing was clicked
+    longest: int  # steps of the longest session
+    at_limit: int  # as long as that, and ending with a click
+
+    @property
+    def tell(self) -> bool:
+        """Whether the log shows the slates at which users left: nearly all sessions end with one, or at a limit.
+
+        Those that end with a click were then cut off. Where many end with a click before the longest session would
+        have ended, or hardly any ends otherwise, the log does not say how sessions end.
+        """
+        early = self.sessions - self.unclicked - self.at_limit
+        return early <= _CUT_OFF * self.sessions and self.unclicked > _CUT_OFF * self.sessions
+
+    def and_of(self, other: "Ends") -> "Ends":
+        """Of the sessions of both."""
+        longest = max(self.longest, other.longest)
+        at_limit = sum(part.at_limit for part in (self, other) if part.longest == longest)
+        return Ends(self.sessions + other.sessions, self.unclicked + other.unclicked, longest, at_limit)
 
 
 class Log(Protocol):
@@ -51,7 +68,7 @@ class Log(Protocol):
 
     @property
     def ends_unclicked(self) -> bool:
-        """See `tells_ends`."""
+        """Whether the log shows the slates at which users left, see `Ends.tell`."""
         ...
 
     @property
@@ -134,14 +151,18 @@ class SessionLog:
         return order_column(self.frame)
 
     @property
-    def unclicked_ends(self) -> int:
-        """The number of sessions that end with a slate in which nothing was clicked."""
-        return self.frame[CLICK].filter(self.last_steps).null_count()
+    def ends(self) -> Ends:
+        """How the sessions end."""
+        length = self.frame[SESSION].rle().struct.field("len")
+        clicked = self.frame[CLICK].filter(self.last_steps).is_not_null()
+        longest = int(length.max() or 0)  # type: ignore[arg-type]
+        at_limit = int((clicked & (length == longest)).sum())
+        return Ends(len(clicked), len(clicked) - int(clicked.sum()), longest, at_limit)
 
     @property
     def ends_unclicked(self) -> bool:
-        """See `tells_ends`."""
-        return tells_ends(self.unclicked_ends, self.sessions)
+        """Whether the log shows the slates at which users left, see `Ends.tell`."""
+        return self.ends.tell
 
     @property
     def last_steps(self) -> pl.Series:

@@ -18,7 +18,7 @@ from irecgan.data.columns import (
     STEP,
     TIMESTAMP,
 )
-from irecgan.data.log import Log, SessionLog, tells_ends
+from irecgan.data.log import Ends, Log, SessionLog
 from irecgan.data.parquet import row_groups
 from irecgan.data.reading import UNREADABLE, files_in, unreadable, with_file, without_rows
 from irecgan.data.slices import SLICE, distinct, session_starts
@@ -65,16 +65,14 @@ def read_or_scan(path: Path, most: int, context: Sequence[str] | None = ()) -> L
     files = _parquet_files(path)
     if not files or not _can_be_scanned(files, most):
         return SessionLog.read(path)
-    steps = clicks = skipped = sessions = unclicked_ends = 0
+    steps = clicks = skipped = 0
+    ends = Ends(0, 0, 0, 0)
     items: list[pl.Series] = []
     for part in _parts(files, str(path)):  # the context is read when it is asked for
         steps, clicks, skipped = steps + part.steps, clicks + part.clicks, skipped + part.skipped
-        sessions += part.sessions
-        unclicked_ends += part.unclicked_ends
+        ends = ends.and_of(part.ends)
         items.append(part.items)
-    return ScannedLog(
-        path, files, steps, clicks, skipped, tells_ends(unclicked_ends, sessions), distinct(items), context
-    )
+    return ScannedLog(path, files, steps, clicks, skipped, ends.tell, distinct(items), context)
 
 
 def _parquet_files(path: Path) -> list[Path]:

@@ -23,7 +23,7 @@ class TrainingData:
 
     train: Sessions
     validation: Sessions
-    final_slates: bool  # whether sessions show the slates at which users left, see `irecgan.data.log.tells_ends`
+    final_slates: bool  # whether sessions show the slates at which users left, see `irecgan.data.log.Ends`
     inputs: Inputs = field(default_factory=Inputs)  # the columns that models read; those of the items of the log alone
 
     @property

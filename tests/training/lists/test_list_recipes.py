@@ -60,7 +60,7 @@ def test_who_makes_the_order_has_one_whatever_the_order_given(recipe: str, runs:
 def test_the_averages_are_those_of_the_log(runs: Path, log: SessionLog) -> None:
     user = load_run(runs / "linear").networks["linear"]
     assert isinstance(user, ListUserModel)
-    assert float(user.stop) == pytest.approx(log.unclicked_ends / (log.unclicked_ends + log.clicks))
+    assert float(user.stop) == pytest.approx(log.ends.unclicked / (log.ends.unclicked + log.clicks))
     rewards = log.frame.filter(log.frame["click"].is_not_null())["reward"]
     assert float(user.reward) == pytest.approx(rewards.mean())
 
