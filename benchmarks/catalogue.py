@@ -19,12 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import polars as pl
 import torch
 
 import irecgan
+from growth import plot_growth
 from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.location import find_prepared
@@ -226,18 +225,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Milliseconds and memory of an agent's step over the items of the catalogue."""
-    mpl.use("Agg")
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    for variant in VARIANTS:
-        found = [row for row in rows if row["what"] == f"step {variant}" and "ms" in row]
-        for axis, key in zip(axes, ("ms", "above, MB"), strict=True):
-            axis.loglog([row["items"] for row in found], [row[key] for row in found], marker="o", label=variant)
-    for axis, label in zip(axes, ("milliseconds", "memory above that of 100 items, MB"), strict=True):
-        axis.set_xlabel("items of the catalogue")
-        axis.set_ylabel(label)
-        axis.grid(alpha=0.3)
-    axes[0].legend(frameon=False)
-    figure.savefig(path)
+    lines = {name: [row for row in rows if row["what"] == f"step {name}" and "ms" in row] for name in VARIANTS}
+    panels = {"ms": "milliseconds", "above, MB": "memory above that of 100 items, MB"}
+    plot_growth(lines, ("items", "items of the catalogue"), panels, path)
 
 
 def main() -> None:

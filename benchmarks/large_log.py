@@ -18,9 +18,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import polars as pl
+
+from growth import plot_growth
 
 SLATE = 10
 CLICKS = 4.0  # of a session, on average
@@ -151,20 +152,11 @@ def table(found: Sequence[dict[str, Any]]) -> str:
 
 def plot(found: Sequence[dict[str, Any]], path: Path) -> None:
     """Processor time and memory over the number of steps."""
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    for name in dict.fromkeys(x["command"] for x in found):
-        rows = [x for x in found if x["command"] == name]
-        for axis, key in zip(axes, ("CPU seconds", "peak GB"), strict=True):
-            axis.loglog([x["steps"] for x in rows], [x[key] for x in rows], marker="o", label=name)
-    for axis, label in zip(axes, ("CPU seconds", "peak memory, GB"), strict=True):
-        axis.set_xlabel("steps of the log")
-        axis.set_ylabel(label)
-        axis.grid(alpha=0.3)
-    axes[0].legend(frameon=False)
-    figure.savefig(path)
+    lines = {
+        name: [row for row in found if row["command"] == name] for name in dict.fromkeys(x["command"] for x in found)
+    }
+    panels = {"CPU seconds": "CPU seconds", "peak GB": "peak memory, GB"}
+    plot_growth(lines, ("steps", "steps of the log"), panels, path)
 
 
 def main() -> None:
