@@ -95,10 +95,11 @@ def _problems(log: SessionLog, counts: Counts, clicked_items: int) -> list[str]:
         found.append(f"{skipped} steps in mid-session have no click: training leaves them out")
     if not counts.clicks:
         found.append("no step has a click: there is nothing to learn from")
-    clicked_last = counts.sessions - log.ends.unclicked
-    if clicked_last and log.ends_unclicked:
+    ends = log.ends
+    clicked_last = ends.sessions - ends.unclicked
+    if clicked_last and ends.tell:
         found.append(f"{clicked_last} sessions end with a click: they are taken to have been cut off there")
-    if not log.ends_unclicked:
+    if not ends.tell:
         found.append(
             f"{clicked_last} sessions end with a click: the log does not tell at which slates users leave, and last "
             "slates without a click are not used in training"

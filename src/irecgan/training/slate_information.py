@@ -13,6 +13,7 @@ from irecgan.data.order import in_order
 from irecgan.seeding import Streams
 from irecgan.training.data import TrainingData, hold_out
 from irecgan.training.gates import Finding
+from irecgan.training.ratios import ratio
 
 CONFIDENCE = 0.999
 """Of the interval by which it is decided: one log in 2,000 whose slates tell nothing passes."""
@@ -105,7 +106,7 @@ def slate_information(data: TrainingData, streams: Streams) -> Finding:
     counts, test = ShownCounts(Shows.of(learn)), Shows.of(held)
     marginal = counts.marginal(test.item, epsilon)
     gain = counts.given(test.context, test.item, marginal, weight).log() - marginal.log()
-    mean, margin = _ratio(*test.by_session(gain))
+    mean, margin = _mean_and_margin(*test.by_session(gain))
     passed = mean - margin > 0
     found = f"{mean:+.4f} ± {margin:.4f} nats per item shown"
     text = f"slates are foretold by clicks: {found}" if passed else f"slates tell nothing that clicks foretell: {found}"
@@ -133,11 +134,7 @@ def _smoothing(sessions: Sessions, streams: Streams) -> tuple[float, float]:
     return epsilon, best(weights, lambda value: counts.given(asked.context, asked.item, marginal, value))
 
 
-def _ratio(totals: Tensor, steps: Tensor) -> tuple[float, float]:
+def _mean_and_margin(totals: Tensor, steps: Tensor) -> tuple[float, float]:
     """The mean per step and half its interval at CONFIDENCE, sessions being the unit. Of one session: infinite."""
-    sessions = len(totals)
-    if sessions < 2 or not int(steps.sum()):
-        return 0.0, math.inf
-    mean = totals.sum() / steps.sum()
-    error = (totals - mean * steps).std() / steps.double().mean() / math.sqrt(sessions)
-    return float(mean), float(stats.t.ppf((1 + CONFIDENCE) / 2, sessions - 1) * error)
+    mean, error = ratio(totals, steps)
+    return mean, float(stats.t.ppf((1 + CONFIDENCE) / 2, len(totals) - 1)) * error if math.isfinite(error) else error

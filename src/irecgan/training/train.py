@@ -171,12 +171,12 @@ def _read(
     columns = read_columns(train_log, catalogue, config, beside(log) if items is None else items)
     inputs, context = columns.learned(len(catalogue)), columns.inputs.context
     keep = _in_memory if train_log.steps <= config.in_memory_steps else partial(stored, directory=_existing(out))
+    final_slates = train_log.ends_unclicked
     if held_out is None:
-        sessions = keep(encoded_parts(train_log, catalogue, context=context))
+        sessions = keep(encoded_parts(train_log, catalogue, final_slates=final_slates, context=context))
         parts = hold_out_rows(len(sessions), config.validation_share, streams.torch("hold-out"), train_log.name)
         rest, held = (keep(sessions.select(some) for some in rows.split(BLOCK)) for rows in parts)
-        return TrainingData(rest, held, train_log.ends_unclicked, inputs), columns
-    final_slates = train_log.ends_unclicked
+        return TrainingData(rest, held, final_slates, inputs), columns
     learn, stop_by = (
         keep(encoded_parts(part, catalogue, final_slates=final_slates, context=context))
         for part in (train_log, held_out)

@@ -49,8 +49,8 @@ def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directo
     if not scores:
         raise UserError("recipe auto: none of the candidates " + ", ".join(names) + " can be fitted to this log")
     slates = slate_information(data, streams.child("auto"))
-    figures = judge.figures | tournament.figures
-    kept, best = winner(scores, to_beat(scores, trusted=are_trusted({**slates.metrics, **figures}))), highest(scores)
+    figures = {**slates.metrics, **judge.figures, **tournament.figures}
+    kept, best = winner(scores, to_beat(scores, trusted=are_trusted(figures))), highest(scores)
     learns, gate = admitted(find_recipe(kept), data, streams)
     considered = [
         pair if isinstance(pair, Candidate) else _considered(name, pair, scores[name], judge)
@@ -59,7 +59,7 @@ def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directo
     decision = Decision(
         learned=learns.name,
         reason=_reason(kept, best, scores, judge) + ("" if gate is None else f"; {gate.reason}"),
-        figures=dict(slates.metrics) | figures,
+        figures=figures,
         candidates=tuple(considered),
     )
     return learns, decision

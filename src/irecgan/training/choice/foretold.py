@@ -4,26 +4,21 @@ Users with a hidden state know items, and no order. Where something else retriev
 follow what is seen of them: the order, and what the user has met before. Such users are then no judges of a policy.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import SessionBatch, Sessions
-from irecgan.data.order import in_order
+from irecgan.data.batch import Sessions
 from irecgan.models.latent import SMALLEST, LatentTables
+from irecgan.training.choice.scored import ScoreLists, of_clicks, scored_lists
 from irecgan.training.latent.expectation import answer_chances, forward, kind_log_chances, slate_log_chances
 from irecgan.training.latent.trajectories import Trajectories
-
-ScoreLists = Callable[[SessionBatch], Tensor]
-"""Log-odds of the items of the M real steps of a batch. (M, K)"""
+from irecgan.training.ratios import ratio
 
 _CLEAR = 0.05
 """Nats per click by which lists have to foretell better: .01 at most in worlds of states, .7 in a shop of queries."""
 _ERRORS = 2.0
-_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -51,17 +46,15 @@ class Foretold:
     @property
     def lists_tell_more(self) -> bool:
         """Whether what is seen of a list foretells clicks clearly better."""
-        total, sessions = float(self.clicks.sum()), len(self.clicks)
-        if not total or sessions == 1:
-            return False
-        gain = self.by_lists - self.by_users
-        mean = float(gain.sum()) / total
-        error = float((gain - mean * self.clicks).std()) * math.sqrt(sessions) / total
+        mean, error = ratio(self.by_lists - self.by_users, self.clicks)
         return mean > _CLEAR + _ERRORS * error
 
 
 def foretold(users: LatentTables, lists: ScoreLists, sessions: Sessions) -> Foretold:
-    """What both say of ``sessions``; clicks on items that are not known do not count."""
+    """What both say of ``sessions``; clicks on items that are not known do not count.
+
+    ``lists``: scores that are log-odds.
+    """
     by_users, clicks = _by_users(users, sessions)
     return Foretold(by_users, _by_lists(lists, sessions), clicks)
 
@@ -86,15 +79,9 @@ def _by_users(tables: LatentTables, sessions: Sessions) -> tuple[Tensor, Tensor]
 @torch.no_grad()
 def _by_lists(lists: ScoreLists, sessions: Sessions) -> Tensor:
     found = torch.zeros(len(sessions), dtype=torch.float64)
-    for rows in in_order(sessions.steps, _ROWS):
-        batch = sessions.batch(rows)
-        if not batch.slate.shape[2]:
-            continue
-        scores = lists(batch).double()  # (M, K)
-        known = batch.shown[batch.real] & (batch.slate[batch.real] < sessions.catalogue_size)
-        scores = scores.masked_fill(~known, -torch.inf).log_softmax(1)
+    for rows, batch, scores in scored_lists(lists, sessions):
+        of_click = of_clicks(batch, scores.double().log_softmax(1))  # (M, 1)
         clicked = batch.clicked & (batch.click < sessions.catalogue_size)  # (B, T)
-        of_click = scores.gather(1, batch.position[batch.real].clamp(min=0)[:, None]).squeeze(1)
         log_chance = torch.zeros(clicked.shape, dtype=torch.float64).masked_scatter(batch.real, of_click)
         found[rows] = torch.where(clicked, log_chance, 0.0).sum(1)
     return found

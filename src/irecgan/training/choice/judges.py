@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import Sessions
-from irecgan.data.order import in_order
 from irecgan.errors import UserError
 from irecgan.models.latent import LatentUserModel
 from irecgan.seeding import Streams
 from irecgan.training.choice.folds import Fitted
 from irecgan.training.choice.foretold import Foretold, foretold
+from irecgan.training.choice.scored import of_clicks, scored_lists
 from irecgan.training.choice.worth import off_policy_worth, predicted_worth
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
@@ -24,7 +24,6 @@ from irecgan.training.latent.trajectories import Trajectories
 
 SESSIONS = 2_000
 """That each candidate plays with the users of each half."""
-_ROWS = 256
 _LEAST_CLICKED = 2
 
 Pair = tuple[Fitted, Fitted]
@@ -202,14 +201,8 @@ def _joint(users: LatentUserModel, sessions: Sessions) -> float:
 @torch.no_grad()
 def _reciprocal_ranks(fitted: Fitted, sessions: Sessions, reward_weight: float) -> Tensor:
     found = []
-    for rows in in_order(sessions.steps, _ROWS):
-        batch = sessions.batch(rows)
-        if not batch.slate.shape[2]:
-            continue
-        scores = fitted.scorer.score_slates(batch)  # (M, K)
-        known = batch.shown[batch.real] & (batch.slate[batch.real] < sessions.catalogue_size)
-        scores = scores.masked_fill(~known, -torch.inf)
-        own = scores.gather(1, batch.position[batch.real].clamp(min=0)[:, None])
+    for _, batch, scores in scored_lists(fitted.scorer.score_slates, sessions):
+        own = of_clicks(batch, scores)
         rank = ((scores >= own) & batch.shown[batch.real]).sum(1).clamp(min=1)  # ties count against it
         weight = batch.clicked * (1 + reward_weight * batch.reward)  # (B, T)
         inverse = torch.zeros(batch.real.shape).masked_scatter(batch.real, 1 / rank.float())
