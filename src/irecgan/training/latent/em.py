@@ -22,7 +22,6 @@ def run_em(
     priors: Priors,
     *,
     iterations: int,
-    tied: bool = True,
     ends_logged: bool = True,
     learn_priors: bool = True,
     tolerance: float = 1e-5,
@@ -36,7 +35,7 @@ def run_em(
         expected = expect(tables, steps, kinds)
         if learn_priors:
             priors = learned_priors(expected, tables)
-        tables = maximise(tables, expected, priors, tied=tied, ends_logged=ends_logged)
+        tables = maximise(tables, expected, priors, ends_logged=ends_logged)
         if abs(expected.log_likelihood - before) < tolerance * abs(expected.log_likelihood):
             break
         before = expected.log_likelihood

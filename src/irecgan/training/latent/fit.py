@@ -107,10 +107,9 @@ def fitted(structure: Structure, steps: Trajectories, generator: torch.Generator
             steps,
             flat,
             iterations=_FLAT_STEPS,
-            tied=structure.tied,
             ends_logged=ends_logged,
             learn_priors=False,
         )
-        tables = run_em(tables, steps, flat, iterations=_STEPS, tied=structure.tied, ends_logged=ends_logged)
+        tables = run_em(tables, steps, flat, iterations=_STEPS, ends_logged=ends_logged)
         found.append((float(sum(part.sum() for part in evidence(tables, steps))), tables))
     return max(found, key=lambda pair: pair[0])[1]

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from irecgan.data.ragged import ranges
-from irecgan.training.latent.priors import log_beta
+from irecgan.training.latent.conjugate import log_beta
 from irecgan.training.latent.trajectories import Trajectories
 
-_SLATES = 6_000
-"""Slates, at most, that the clusters are made from."""
+SAMPLE = 4_500
+"""Slates, at most, that the clusters are learned from."""
+_LEARNED = 0.75
+"""Of the slates that are looked at: by the others it is decided how many clusters there are."""
 _SEEDS = 96
 """Clusters to begin with, in small catalogues."""
 _CELLS = 1_000_000
@@ -42,12 +44,13 @@ class Kinds:
 def find_kinds(steps: Trajectories, generator: torch.Generator) -> Kinds:
     """The kinds of the slates in ``steps``; one kind where there is no pattern."""
     logged = steps.logged.nonzero().squeeze(1)
-    rows = logged[torch.randperm(len(logged), generator=generator)[:_SLATES]]
+    rows = logged[torch.randperm(len(logged), generator=generator)[: int(SAMPLE / _LEARNED)]]
     if len(rows) < _LEAST:
         few = _Slates(*_shown(steps, rows), steps.items)
         alone = torch.ones(len(few), 1, dtype=torch.float64)
         return kinds_of(few.counts(alone), alone.sum(0), few.marginal)
-    test, learn = (_Slates(*_shown(steps, part), steps.items) for part in rows.split(-(-len(rows) * 3 // 4))[::-1])
+    parts = rows.split(math.ceil(_LEARNED * len(rows)))
+    learn, test = (_Slates(*_shown(steps, part), steps.items) for part in parts)
     found, best = [], -torch.inf
     share = _chosen(learn, generator)
     while True:

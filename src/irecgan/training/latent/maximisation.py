@@ -13,13 +13,11 @@ _REWARDS = 5.0
 """Pseudo-clicks by which mean rewards are drawn to what is common."""
 
 
-def maximise(
-    tables: LatentTables, expected: Expectation, priors: Priors, *, tied: bool, ends_logged: bool
-) -> LatentTables:
+def maximise(tables: LatentTables, expected: Expectation, priors: Priors, *, ends_logged: bool) -> LatentTables:
     """New tables; the kinds' own numbers stay.
 
-    ``tied``: an item's weight as a candidate is its survival. ``ends_logged``: whether the slates at which
-    users left are in the log; without them a state's users leave with one chance, whatever they are shown.
+    An item's weight as a candidate is its survival. ``ends_logged``: whether the slates at which users left are in
+    the log; without them weights are free, and a state's users leave with one chance, whatever they are shown.
     """
     leave = _share(expected.leave[:, 1], expected.leave[:, 0], priors.leave, priors.leave)
     if not ends_logged:
@@ -27,12 +25,9 @@ def maximise(
         leave = _share(expected.leave[:, 1], clicks, priors.leave, priors.leave)
         weight = _weights(expected)
         survival = (1 - leave)[:, None].expand_as(weight).contiguous()
-    elif tied:
+    else:
         survival = tied_survival(expected, priors)
         weight = _without_unknown(survival)
-    else:
-        survival = _share(expected.click, expected.candidate - expected.click, priors.click, priors.refusal)
-        weight = _weights(expected)
     moves = expected.moves + priors.moves
     kind = expected.kind + priors.kind / expected.kind.shape[1]
     start = expected.start + priors.start
@@ -48,13 +43,11 @@ def maximise(
     )
 
 
-def log_prior(tables: LatentTables, priors: Priors, *, tied: bool) -> float:
+def log_prior(tables: LatentTables, priors: Priors) -> float:
     """What EM adds to the log likelihood: together they never fall."""
     found = (priors.start * _log(tables.start)).sum() + (priors.moves * _log(tables.transition)).sum()
     found = found + (priors.click * _log(tables.survival) + priors.refusal * _log(1 - tables.survival)).sum()
     found = found + priors.leave * (_log(tables.leave) + _log(1 - tables.leave)).sum()
-    if not tied:
-        found = found + (_log(tables.weight) - tables.weight).sum()
     return float(found + priors.kind / tables.kind_share.shape[1] * _log(tables.kind_share).sum())
 
 

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from irecgan.models.latent import LatentTables
+from irecgan.training.latent.conjugate import log_beta, row_evidence
 from irecgan.training.latent.expectation import Expectation
+from irecgan.training.latent.kinds import SAMPLE
 
 _STRENGTHS = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.float64)
 _SPREADS = torch.tensor([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000], dtype=torch.float64)
@@ -71,7 +73,9 @@ def logged_ranks(expected: Expectation, tables: LatentTables) -> Ranks:
     """
     chance = torch.sigmoid(tables.kind_logit)  # (C, n + 1)
     rate = tables.kind_share @ chance  # (Z, n + 1)
-    rate_error = (tables.kind_share**2 / (expected.kind + 1)) @ (chance * (1 - chance))
+    # Kinds are known from a sample of the slates, however many the log has.
+    sample = expected.kind * (SAMPLE / expected.kind.sum()).clamp(max=1)  # (Z, C)
+    rate_error = (tables.kind_share**2 / (sample + 1)) @ (chance * (1 - chance))
     shown = expected.shown.clamp(min=_OBSERVED)
     place = expected.place[0] / shown
     place_error = (expected.place[1] / shown - place**2).clamp(min=0) / shown
@@ -113,7 +117,7 @@ def move_priors(expected: Expectation) -> Tensor:
         centre = _shares(whole + prior).expand_as(moves)
         without = _shares((whole - moves).clamp(min=0) * bool((whole > 0).any()) + prior)
         for spread in _SPREADS:
-            found.append((_row_evidence(moves[seen], spread * without[seen]), spread * centre))
+            found.append((row_evidence(moves[seen], spread * without[seen]), spread * centre))
     return max(found, key=lambda pair: pair[0])[1]
 
 
@@ -121,7 +125,7 @@ def _spread(counts: Tensor, centre: Tensor) -> Tensor:
     """Pseudo-counts (Z,) around ``centre`` (Z,) under which the rows ``counts`` (R, Z) are likeliest."""
     seen = counts[counts.sum(1) > _OBSERVED]
     found = [spread * centre for spread in _SPREADS]
-    evidence = [_row_evidence(seen, prior.expand_as(seen)) for prior in found]
+    evidence = [row_evidence(seen, prior.expand_as(seen)) for prior in found]
     best: Tensor = found[evidence.index(max(evidence))]
     return best
 
@@ -160,18 +164,6 @@ def _answer_evidence(expected: Expectation, mean: Tensor, strength: Tensor) -> T
     yes, no = expected.click, (expected.candidate - expected.click).clamp(min=0)
     a, b = strength * mean, strength * (1 - mean)
     return (log_beta(yes + a, no + b) - log_beta(a, b)).sum()
-
-
-def _row_evidence(counts: Tensor, prior: Tensor) -> float:
-    """The log chance of moves (R, Z) under Dirichlet priors (R, Z) of their rows, up to a constant."""
-    total, strength = counts.sum(1), prior.sum(1)
-    rows = torch.lgamma(strength) - torch.lgamma(strength + total)
-    return float(rows.sum() + (torch.lgamma(prior + counts) - torch.lgamma(prior)).sum())
-
-
-def log_beta(a: Tensor, b: Tensor) -> Tensor:
-    """The logarithm of the beta function, of one shape."""
-    return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
 
 
 def _mean_ranks(rate: Tensor, rate_error: Tensor, place: Tensor, place_error: Tensor) -> Tensor:

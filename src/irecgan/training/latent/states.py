@@ -12,7 +12,7 @@ import networkx
 import torch
 from torch import Tensor
 
-from irecgan.training.latent.priors import log_beta
+from irecgan.training.latent.conjugate import log_beta
 
 _ITEMS = 2_000
 """Items, those clicked most, whose moves are weighed."""

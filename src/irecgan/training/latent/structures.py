@@ -33,7 +33,6 @@ class Structure:
     kinds: Kinds
     state: Tensor | None  # (C,) the state that shows each kind; None: all states show all kinds alike
     states: int
-    tied: bool = True
     finer: "Structure | None" = None  # to be preferred, unless this one is clearly likelier
 
     def begin(self, items: int, generator: torch.Generator) -> LatentTables:
