@@ -1,5 +1,6 @@
 """Kinds of slates that are shown in one state, told by the items that they split among them."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,9 +49,7 @@ def test_moves_outweigh_a_chance_exclusion() -> None:
     """Of two kinds that both exclude a third, that which is entered and left alike is its pair."""
     held, true = paired_lists(0)
     counts = counts_of(held)
-    generator = torch.Generator().manual_seed(1)
-    law = torch.distributions.Dirichlet(torch.full((KINDS // 2,), 0.1, dtype=torch.float64)).sample((ITEMS, KINDS // 2))
-    del generator
+    law = torch.from_numpy(np.random.default_rng(1).dirichlet([0.1] * (KINDS // 2), size=(ITEMS, KINDS // 2)))
     moves = 20 * law[:, true][:, :, true] / 2
     state = paired_kinds(Counts(moves, counts.start, counts.click, counts.refusal, counts.kind, held))
     assert state is not None

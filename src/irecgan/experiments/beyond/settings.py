@@ -111,7 +111,12 @@ _OTHERS = tuple(
     for size, value in (("states", 5), ("states", 20), ("items", 200), ("slate_size", 5))
 )
 
-_GOALS = (*_blocks(1_000), Block(law=_HISTORY, logs=("mix",), sessions=10_000))
+_GOALS = (
+    Block(law=_HISTORY, logs=("mix", "max"), sessions=1_000),
+    Block(law=_HISTORY, logs=("random",), sessions=1_000, seeds=30),  # differences are small, and cells fast
+    Block(law=_NONE, logs=_LOGS, sessions=1_000),
+    Block(law=_HISTORY, logs=("mix",), sessions=10_000),
+)
 
 _PAPER = BeyondSettings(
     blocks=(*_GOALS, *_OTHERS),
