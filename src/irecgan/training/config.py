@@ -103,6 +103,7 @@ class TrainingConfig(BaseModel):
 
     distillation_epochs: Positive = 15  # at most, each with fresh sessions
     distillation_sessions: Positive = 2_000  # in an epoch
+    distillation_learning_rate: Rate = 3e-3
     distillation_held_out: Positive = 500  # sessions of the planner by which the agent is stopped
     planner_share: Annotated[float, Field(ge=0, le=1)] = 0.5  # of them played by the planner, the others by the agent
 

@@ -142,6 +142,7 @@ class Distil:
 
         sessions, _ = lab.journal.generated(make)
         likelihood = lab.likelihood(lab.streams.torch(*name, "negatives"))
+        lab.learners["agent"].learn_at(lab.config.distillation_learning_rate)
         loss = lab.learners["agent"].epoch(
             lambda batch: slate_imitation(lab.agent, batch, lab.config, likelihood),
             sessions,

@@ -49,6 +49,12 @@ class Learner:
             self.optimiser.add_param_group({"params": list(special), "lr": rate})
         self.by_rows = RowAdam(tables, lr=learning_rate) if tables else None
 
+    def learn_at(self, rate: float) -> None:
+        """Go on at the learning rate ``rate``, all parameters alike."""
+        for optimiser in self._optimisers().values():
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+
     def step(self, loss: Callable[[], Tensor]) -> Tensor:
         """One step of the optimiser down ``loss``; gives its value, in double precision.
 
