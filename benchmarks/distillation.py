@@ -35,7 +35,7 @@ def measured(args: argparse.Namespace, seed: int) -> dict[str, float]:
     learner, begin = Learner(agent, args.rate, config.agent_clip), time.perf_counter()
     for epoch in range(args.epochs):
         if epoch == args.epochs * 2 // 3:  # the last third with smaller steps
-            learner.optimiser.param_groups[0]["lr"] = args.rate / 5
+            learner.learn_at(args.rate / 5)
         generator = streams.torch("lessons", epoch)
         made = lessons(planner, policy, world, args.sessions, share=args.share, max_length=200, generator=generator)
         shuffle = streams.torch("shuffle", epoch)

@@ -120,3 +120,18 @@ def test_the_phase_learns_and_resumes_with_the_same_weights(tmp_path: Path, monk
     for name in names:
         one, other = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("whole", "killed"))
         assert one == other
+
+
+def test_the_rate_at_which_an_agent_is_distilled_is_not_that_of_its_objective(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPES, "greedy", Recipe("greedy", "distilled", "agent", (Fit("user"), Distil(greedy))))
+    few = {**TINY, "distillation_sessions": 20, "distillation_held_out": 10, "distillation_epochs": 1}
+
+    def weights(name: str, **settings: float) -> bytes:
+        irecgan.train(small_log(), recipe="greedy", out=tmp_path / name, settings={**few, **settings})
+        return (tmp_path / name / "agent.safetensors").read_bytes()
+
+    first = weights("first", agent_learning_rate=1e-3)
+    assert weights("second", agent_learning_rate=1e-2) == first
+    assert weights("third", distillation_learning_rate=1e-4) != first
