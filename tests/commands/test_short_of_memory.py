@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+import irecgan
 from irecgan.cli import main
 from irecgan.errors import UserError
 from irecgan.execution.here import Here
 from irecgan.execution.interface import Executor
 from irecgan.execution.processes import LocalProcesses
 from irecgan.execution.work_off import worked_off
+from irecgan.training import loop
+from irecgan.training.checkpoint import save_checkpoint
+from irecgan.training.learner import Learner
 from small_logs import TINY, small_log
 
 TOO_MANY = 10**15
@@ -61,6 +65,25 @@ def test_a_want_of_memory_ends_a_training_that_goes_on_later(
     assert said in line
     assert line.endswith("; expected more that is free, or a smaller log, model or batch")
     assert main([*argv, "--resume"]) == 0
+
+
+def test_a_checkpoint_for_which_memory_does_not_do_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(*args: object) -> None:
+        save_checkpoint(*args)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    go = partial(irecgan.train, small_log(), recipe="lstm", out=tmp_path / "run", settings=TINY)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", begun)
+        with pytest.raises(KeyboardInterrupt):
+            go()
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "load_state", lambda *_: torch.empty(TOO_MANY))
+        with pytest.raises(RuntimeError, match="can't allocate memory"):
+            go(resume=True)
+    go(resume=True)
 
 
 def test_other_errors_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from irecgan.data.batch import Sessions
-from irecgan.errors import UserError
+from irecgan.errors import UserError, out_of_memory
 from irecgan.tensors import below, write_tensors
 from irecgan.training.journal import Account
 from irecgan.training.lab import Lab
@@ -56,6 +56,8 @@ def load_checkpoint(path: Path, lab: Lab) -> Progress:
             account.generated = Sessions(**generated, catalogue_size=lab.data.items)  # type: ignore[arg-type]
         account.drawn = tensors.get("drawn")
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a checkpoint of this training ({reason})") from None
     progress.best = below(tensors, "best/")
