@@ -1,5 +1,9 @@
 """Logs of small simulated worlds, shared by tests of training and of runs."""
 
+from pathlib import Path
+
+import polars as pl
+
 from irecgan.data.log import SessionLog
 from irecgan.policies.logging import MixPolicy
 from irecgan.seeding import Streams
@@ -27,3 +31,9 @@ def small_world() -> MDPWorld:
 def small_log(sessions: int = 60, *, world: MDPWorld | None = None, seed: int = 0) -> SessionLog:
     world = world or small_world()
     return simulated_log(MixPolicy(world), world, sessions, max_length=30, streams=Streams(seed))
+
+
+def prepared(path: Path, frame: pl.DataFrame, rows: int = 16) -> Path:
+    """``frame`` at ``path``, in row groups of ``rows``."""
+    frame.write_parquet(path, row_group_size=rows)
+    return path
