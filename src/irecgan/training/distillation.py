@@ -142,8 +142,9 @@ class Distil:
 
         sessions, _ = lab.journal.generated(make)
         likelihood = lab.likelihood(lab.streams.torch(*name, "negatives"))
-        lab.learners["agent"].learn_at(lab.config.distillation_learning_rate)
-        loss = lab.learners["agent"].epoch(
+        learner = lab.learners["agent"]
+        learner.learn_at(lab.config.distillation_learning_rate)
+        loss = learner.epoch(
             lambda batch: slate_imitation(lab.agent, batch, lab.config, likelihood),
             sessions,
             lab.config.batch_size,

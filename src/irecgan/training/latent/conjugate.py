@@ -1,5 +1,7 @@
 """Chances of counts, what is believed of their rates summed out."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -9,8 +11,13 @@ def log_beta(a: Tensor, b: Tensor) -> Tensor:
     return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
 
 
-def row_evidence(counts: Tensor, prior: Tensor) -> float:
-    """The log chance of moves (R, Z) under Dirichlet priors (R, Z) of their rows, up to a constant."""
-    total, strength = counts.sum(1), prior.sum(1)
-    rows = torch.lgamma(strength) - torch.lgamma(strength + total)
-    return float(rows.sum() + (torch.lgamma(prior + counts) - torch.lgamma(prior)).sum())
+def row_evidence(counts: Tensor, prior: Tensor) -> Tensor:
+    """Log chance of each row of moves (..., Z) under Dirichlet priors, (Z,) or (..., Z), up to a constant. (...,)"""
+    strength = prior.sum(-1)
+    cells = torch.lgamma(counts + prior) - torch.lgamma(prior)
+    return cells.sum(-1) + torch.lgamma(strength) - torch.lgamma(strength + counts.sum(-1))
+
+
+def likeliest_prior(counts: Tensor, priors: Iterable[Tensor]) -> Tensor:
+    """The prior (Z,) of ``priors`` under which the rows ``counts`` (R, Z) are likeliest."""
+    return max(priors, key=lambda prior: float(row_evidence(counts, prior).sum()))

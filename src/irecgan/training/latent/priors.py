@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from irecgan.models.latent import LatentTables
-from irecgan.training.latent.conjugate import log_beta, row_evidence
+from irecgan.training.latent.conjugate import likeliest_prior, log_beta, row_evidence
 from irecgan.training.latent.expectation import Expectation
 from irecgan.training.latent.kinds import SAMPLE
 
@@ -117,17 +117,14 @@ def move_priors(expected: Expectation) -> Tensor:
         centre = _shares(whole + prior).expand_as(moves)
         without = _shares((whole - moves).clamp(min=0) * bool((whole > 0).any()) + prior)
         for spread in _SPREADS:
-            found.append((row_evidence(moves[seen], spread * without[seen]), spread * centre))
+            found.append((float(row_evidence(moves[seen], spread * without[seen]).sum()), spread * centre))
     return max(found, key=lambda pair: pair[0])[1]
 
 
 def _spread(counts: Tensor, centre: Tensor) -> Tensor:
     """Pseudo-counts (Z,) around ``centre`` (Z,) under which the rows ``counts`` (R, Z) are likeliest."""
     seen = counts[counts.sum(1) > _OBSERVED]
-    found = [spread * centre for spread in _SPREADS]
-    evidence = [row_evidence(seen, prior.expand_as(seen)) for prior in found]
-    best: Tensor = found[evidence.index(max(evidence))]
-    return best
+    return likeliest_prior(seen, [spread * centre for spread in _SPREADS])
 
 
 def _shares(counts: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import networkx
 import torch
 from torch import Tensor
 
-from irecgan.training.latent.conjugate import log_beta
+from irecgan.training.latent.conjugate import likeliest_prior, log_beta, row_evidence
 
 _ITEMS = 2_000
 """Items, those clicked most, whose moves are weighed."""
@@ -145,16 +145,7 @@ def _best_spread(counts: Counts) -> Tensor:
     overall = counts.moves.sum((0, 1)) + 1 / len(counts.start)
     overall = overall / overall.sum()
     rows = counts.moves.flatten(0, 1)
-    rows = rows[rows.sum(1) > 0.5]
-    found = [(spread * overall, float(_rows(rows, spread * overall).sum())) for spread in _SPREADS]
-    return max(found, key=lambda pair: pair[1])[0]
-
-
-def _rows(counts: Tensor, prior: Tensor) -> Tensor:
-    """Log chance of moves (..., Z) under a Dirichlet prior (Z,). (...,)"""
-    strength = prior.sum()
-    cells = torch.lgamma(counts + prior) - torch.lgamma(prior)
-    return cells.sum(-1) + torch.lgamma(strength) - torch.lgamma(strength + counts.sum(-1))
+    return likeliest_prior(rows[rows.sum(1) > 0.5], [spread * overall for spread in _SPREADS])
 
 
 def _gains(counts: Counts, prior: Tensor) -> Tensor:
@@ -162,7 +153,7 @@ def _gains(counts: Counts, prior: Tensor) -> Tensor:
     columns = torch.cat([counts.moves.flatten(0, 1), counts.start[None]])  # (R, Z)
     columns = columns[columns.sum(1) > 0.5]
     column = (torch.lgamma(columns + prior) - torch.lgamma(prior)).sum(0)  # (Z,)
-    rows, right = _rows(counts.moves, prior), counts.click.sum() / (counts.click.sum() + counts.refusal.sum())
+    rows, right = row_evidence(counts.moves, prior), counts.click.sum() / (counts.click.sum() + counts.refusal.sum())
     gain = []
     for z in range(len(prior)):
         both = prior + prior[z]
@@ -178,7 +169,7 @@ def _row_gains(moves: Tensor, rows: Tensor, prior: Tensor, z: int) -> Tensor:
     """
     clicked = moves.sum(2) > _NONE  # (n, Z)
     item, other = (clicked & clicked[:, z : z + 1]).nonzero(as_tuple=True)
-    found = _rows(moves[item, other] + moves[item, z], prior) - rows[item, other] - rows[item, z]
+    found = row_evidence(moves[item, other] + moves[item, z], prior) - rows[item, other] - rows[item, z]
     return torch.zeros_like(prior).index_add(0, other, found)
 
 
