@@ -11,14 +11,13 @@ import pytest
 import torch
 
 import irecgan
+from interrupting import interrupted_after
 from irecgan.cli import main
 from irecgan.errors import UserError
 from irecgan.execution.here import Here
 from irecgan.execution.interface import Executor
 from irecgan.execution.processes import LocalProcesses
 from irecgan.execution.work_off import worked_off
-from irecgan.training import loop
-from irecgan.training.checkpoint import save_checkpoint
 from irecgan.training.learner import Learner
 from small_logs import TINY, small_log
 
@@ -70,15 +69,9 @@ def test_a_want_of_memory_ends_a_training_that_goes_on_later(
 def test_a_checkpoint_for_which_memory_does_not_do_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def begun(*args: object) -> None:
-        save_checkpoint(*args)  # type: ignore[arg-type]
-        raise KeyboardInterrupt
-
     go = partial(irecgan.train, small_log(), recipe="lstm", out=tmp_path / "run", settings=TINY)
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", begun)
-        with pytest.raises(KeyboardInterrupt):
-            go()
+    with interrupted_after(1, monkeypatch):
+        go()
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "load_state", lambda *_: torch.empty(TOO_MANY))
         with pytest.raises(RuntimeError, match="can't allocate memory"):

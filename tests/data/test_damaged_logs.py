@@ -147,12 +147,12 @@ def test_row_groups_are_counted(tmp_path: Path) -> None:
 
 INTERRUPTED = """
 import sys, irecgan.data.prepare as prepare
-write = prepare.SessionLog.write
-def killed(log, path):
-    write(log, path)
+write = prepare.LogPart.write
+def killed(part, path):
+    write(part, path)
     if path.name == "validation.parquet":
         {end}
-prepare.SessionLog.write = killed
+prepare.LogPart.write = killed
 from irecgan.cli import main
 sys.exit(main(sys.argv[1:]))
 """

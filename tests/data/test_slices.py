@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from irecgan.data import slices
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
+from irecgan.data.filters import Counts
 from irecgan.data.inspection import inspect_log
-from irecgan.data.log import SessionLog
+from irecgan.data.log import LogPart, SessionLog
 from irecgan.data.prepare import prepare
 from irecgan.errors import UserError
 from small_logs import small_log
@@ -65,6 +66,21 @@ def test_slices_change_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(slices, "SLICE", rows)
         assert outcome(frame, home, "sliced") == whole
+
+
+@pytest.mark.parametrize("rows", [3, 50])
+def test_a_part_that_is_written_in_slices_is_its_copy(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = small_log(30)
+    part = LogPart(log, log.frame["session_id"].is_in([3, 4, 17]), "part")
+    copy = part.copy()
+    monkeypatch.setattr(slices, "SLICE", rows)
+    part.write(tmp_path / "part.parquet")
+    assert pl.read_parquet(tmp_path / "part.parquet").equals(copy.frame)
+    assert part.items.equals(copy.items)
+    assert copy.sessions == 3
+    assert Counts.of(log.frame, part.rows) == Counts.of(copy.frame)
 
 
 @pytest.mark.parametrize("rows", [3, 50])

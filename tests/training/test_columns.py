@@ -12,6 +12,7 @@ import torch
 from test_train import assert_same, weights
 
 import irecgan
+from interrupting import interrupted_after
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.columns import COLUMNS
 from irecgan.data.encode import encode
@@ -21,8 +22,6 @@ from irecgan.data.scanned import ScannedLog, read_or_scan
 from irecgan.data.stored import stored
 from irecgan.errors import UserError
 from irecgan.runs.trained import TrainedPolicy, load_policy
-from irecgan.training import loop
-from irecgan.training.checkpoint import save_checkpoint
 from irecgan.training.config import PRESETS
 from irecgan.training.recipes import RECIPES
 from irecgan.training.tuning import train_best
@@ -116,19 +115,9 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(tmp_path: Path, m
     arguments: dict[str, Any] = {"items": TABLE, "recipe": "irecgan", "settings": asked}
     irecgan.train(log, out=tmp_path / "whole", **arguments)
     for saves in (2, 9, 30):
-        left = [saves]
-
-        def killed(*args: Any, left: list[int] = left) -> None:
-            save_checkpoint(*args)
-            left[0] -= 1
-            if left[0] == 0:
-                raise KeyboardInterrupt
-
         out = tmp_path / f"killed{saves}"
-        with monkeypatch.context() as patch:
-            patch.setattr(loop, "save_checkpoint", killed)
-            with pytest.raises(KeyboardInterrupt):
-                irecgan.train(log, out=out, **arguments)
+        with interrupted_after(saves, monkeypatch):
+            irecgan.train(log, out=out, **arguments)
         irecgan.train(log, out=out, resume=True, **arguments)
         assert_same(tmp_path / "whole", out)
 

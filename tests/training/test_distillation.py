@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import irecgan
+from interrupting import interrupted_after
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.evaluation.online import play
 from irecgan.models.agent import Agent
@@ -17,8 +18,6 @@ from irecgan.policies.belief import BeliefPolicy
 from irecgan.policies.ranking import RankingPolicy, UserRanker
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
-from irecgan.training import loop
-from irecgan.training.checkpoint import save_checkpoint
 from irecgan.training.config import TrainingConfig
 from irecgan.training.distillation import Advised, Distil, lessons
 from irecgan.training.lab import Lab
@@ -103,18 +102,8 @@ def test_the_phase_learns_and_resumes_with_the_same_weights(tmp_path: Path, monk
     irecgan.train(log, recipe="greedy", out=tmp_path / "whole", settings=settings)
     losses = [line["validation"] for line in read_metrics(tmp_path / "whole") if line["phase"] == "distil"]
     assert float(losses[-1]) < float(losses[0])
-    left = [5]
-
-    def killed(*args: object) -> None:
-        save_checkpoint(*args)  # type: ignore[arg-type]
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", killed)
-        with pytest.raises(KeyboardInterrupt):
-            irecgan.train(log, recipe="greedy", out=tmp_path / "killed", settings=settings)
+    with interrupted_after(5, monkeypatch):
+        irecgan.train(log, recipe="greedy", out=tmp_path / "killed", settings=settings)
     irecgan.train(log, recipe="greedy", out=tmp_path / "killed", settings=settings, resume=True)
     names: tuple[ModelName, ...] = ("user", "agent")
     for name in names:

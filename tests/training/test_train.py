@@ -8,11 +8,11 @@ from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import irecgan
+from interrupting import interrupted_after
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.runs.manifest import Manifest
 from irecgan.training import loop
-from irecgan.training.checkpoint import save_checkpoint
 from irecgan.training.config import PRESETS
 from irecgan.training.metrics import read_metrics
 from irecgan.training.recipes import RECIPES
@@ -80,18 +80,8 @@ def test_a_training_that_was_killed_ends_with_the_same_weights(
 ) -> None:
     log = small_log()
     irecgan.train(log, recipe=recipe, out=tmp_path / "whole", settings=settings)
-    left = [units]
-
-    def killed(*args: object) -> None:
-        save_checkpoint(*args)  # type: ignore[arg-type]
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", killed)
-        with pytest.raises(KeyboardInterrupt):
-            irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings)
+    with interrupted_after(units, monkeypatch):
+        irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings)
     with pytest.raises(UserError, match="--resume"):
         irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings)
     irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings, resume=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from irecgan.data.columns import ITEM
-from irecgan.data.log import Log
+from irecgan.data.log import Log, LogPart
 from irecgan.data.reading import read_frame, write_frame
 from irecgan.errors import UserError
 
@@ -43,7 +43,7 @@ class Catalogue:
         return len(self.items)
 
     @classmethod
-    def from_log(cls, log: Log) -> "Catalogue":
+    def from_log(cls, log: Log | LogPart) -> "Catalogue":
         """All items that were shown, in the order of their ids. Raises UserError when that is one item."""
         items = log.items.alias(ITEM)
         if len(items) < 2:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from irecgan.data.columns import CLICK, REWARD, SESSION, SLATE
-from irecgan.data.slices import items_shown, mapped, slices
+from irecgan.data.slices import items_shown, mapped
 from irecgan.errors import UserError
 
 
@@ -23,12 +23,15 @@ class Counts:
     items: int  # distinct items shown
 
     @classmethod
-    def of(cls, frame: pl.DataFrame) -> "Counts":
-        """The extent of a frame with the columns of a session log."""
-        rewarded = int((frame[REWARD] != 0).sum()) if REWARD in frame.columns else 0
-        shown = sum(part[SLATE].explode().count() for part in slices(frame))
-        items = len(items_shown(frame))
-        return cls(frame[SESSION].n_unique(), len(frame), frame[CLICK].count(), rewarded, shown, items)
+    def of(cls, frame: pl.DataFrame, rows: pl.Series | None = None) -> "Counts":
+        """The extent of a frame with the columns of a session log, or of ``rows`` (Boolean) of it."""
+        narrow = frame.select(pl.selectors.by_name(SESSION, CLICK, REWARD, require_all=False), pl.col(SLATE).list.len())
+        if rows is not None:
+            narrow = narrow.filter(rows)
+        rewarded = int((narrow[REWARD] != 0).sum()) if REWARD in narrow.columns else 0
+        items = len(items_shown(frame, rows))
+        shown = int(narrow[SLATE].sum())
+        return cls(narrow[SESSION].n_unique(), len(narrow), narrow[CLICK].count(), rewarded, shown, items)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Record:
     reason: str
     before: Counts
     after: Counts
+
+    @property
+    def changed(self) -> bool:
+        """Whether it dropped anything."""
+        return self.before != self.after
 
     def to_json(self) -> dict[str, Any]:
         """The filter, what was read, kept and dropped."""

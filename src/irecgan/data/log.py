@@ -9,8 +9,8 @@ import polars as pl
 
 from irecgan.data.columns import CLICK, SESSION
 from irecgan.data.memory import refuse_too_large
-from irecgan.data.reading import read_frame, write_frame
-from irecgan.data.slices import items_shown, session_slices
+from irecgan.data.reading import read_frame, write_frame, write_parts
+from irecgan.data.slices import chosen, items_shown, session_slices
 from irecgan.data.validation import order_column, validated
 
 _CUT_OFF = 0.1
@@ -169,3 +169,25 @@ class SessionLog:
         """Which rows are the last of their session. Boolean"""
         session = self.frame[SESSION]
         return (session != session.shift(-1)).fill_null(True)
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """Some whole sessions of a log in memory, of which there is no copy but where one is asked for."""
+
+    log: SessionLog
+    rows: pl.Series  # of its steps, Boolean
+    name: str
+
+    @property
+    def items(self) -> pl.Series:
+        """The different items shown, rising."""
+        return items_shown(self.log.frame, self.rows)
+
+    def copy(self) -> SessionLog:
+        """The sessions as a log of their own."""
+        return SessionLog(self.log.frame.filter(self.rows), self.name)
+
+    def write(self, path: Path) -> None:
+        """Write Parquet, some steps at a time; nothing half-written is left."""
+        write_parts(chosen(self.log.frame, self.rows), path)

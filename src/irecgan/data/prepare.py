@@ -1,6 +1,6 @@
 """From raw files to a validated, filtered and split log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from irecgan.data.columns import ITEM
 from irecgan.data.filters import ClickOutsideSlate, Counts, Filter, Record, RepeatsInSlate, apply_filters
 from irecgan.data.item_columns import checked_items, item_table, items_beside, read_item_columns
 from irecgan.data.location import REPORT
-from irecgan.data.log import SessionLog
+from irecgan.data.log import LogPart, SessionLog
 from irecgan.data.reading import write_frame
 from irecgan.data.sources.registry import SOURCES, Format
 from irecgan.data.splits import SPLITS, Shares, split_parts
@@ -154,23 +154,25 @@ def _read_and_filter(form: Format, paths: Sequence[Path], streams: Streams, rule
     del raw
     if frame.is_empty():
         raise UserError(f"{name}: no row is left after filtering; read {steps} steps")
-    return _Filtered(SessionLog.from_frame(frame, name), items, rows, steps, left_out, tuple(records))
+    mended = any(record.changed for record in records)
+    log = SessionLog.from_frame(frame, name) if mended else SessionLog(frame, name)
+    return _Filtered(log, items, rows, steps, left_out, tuple(records))
 
 
 def _write_parts(
-    parts: Iterable[tuple[str, SessionLog]], directory: Path, given: pl.DataFrame | None, name: str
+    parts: Mapping[str, LogPart], directory: Path, given: pl.DataFrame | None, teller: str
 ) -> tuple[dict[str, Counts], ItemCounts | None]:
-    """Write each part, and the items of the train part with what is ``given`` of them; the extent of each."""
+    """Write each part, and the items of the train part with what ``teller`` has ``given`` of them; their extents."""
     counts, told = {}, None
-    for part, log in parts:
-        if part == "train":
-            catalogue, path = Catalogue.from_log(log), items_beside(directory / f"{part}.parquet")
+    for name, part in parts.items():
+        if name == "train":
+            catalogue, path = Catalogue.from_log(part), items_beside(directory / f"{name}.parquet")
             if given is None:
                 catalogue.write(path)
             else:
-                table = item_table(catalogue.items, given, name)
+                table = item_table(catalogue.items, given, teller)
                 write_frame(table, path)
                 told = ItemCounts.of(given, table, len(catalogue))
-        log.write(directory / f"{part}.parquet")
-        counts[part] = Counts.of(log.frame)
+        part.write(directory / f"{name}.parquet")
+        counts[name] = Counts.of(part.log.frame, part.rows)
     return counts, told

@@ -5,6 +5,8 @@ import gzip
 import json
 import math
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ UNREADABLE = (
 """What readers raise on damaged files."""
 _COMPRESSION = (".gz", ".zst")
 _DIRECTORY = (".parquet", ".csv", ".jsonl")
+_ROW_GROUP = 131_072  # steps of a part
 
 
 def read_frame(path: Path) -> pl.DataFrame:
@@ -69,7 +72,8 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
         raise UserError(f"{path}: found suffix {path.suffix}; expected .parquet, .csv or .jsonl to write")
     with atomic_path(path) as temporary:
         if kind == "Parquet":
-            _write_parquet(frame, temporary, path)
+            with _full_disk_told(path):
+                frame.write_parquet(temporary)
         elif kind == "CSV":
             lists = pl.selectors.by_dtype(pl.List(pl.Int64), pl.List(pl.String))
             frame.with_columns(lists.cast(pl.List(pl.String)).list.join(" ")).write_csv(temporary)
@@ -77,9 +81,16 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
             frame.write_ndjson(temporary)
 
 
-def _write_parquet(frame: pl.DataFrame, temporary: Path, path: Path) -> None:
+def write_parts(parts: Iterable[pl.LazyFrame], path: Path) -> None:
+    """Write ``parts``, one after the other, as one Parquet file at once; they need not be in memory together."""
+    with atomic_path(path) as temporary, _full_disk_told(path):
+        pl.concat(parts).sink_parquet(temporary, row_group_size=_ROW_GROUP)
+
+
+@contextmanager
+def _full_disk_told(path: Path) -> Iterator[None]:
     try:
-        frame.write_parquet(temporary)
+        yield
     except pl.exceptions.ComputeError as error:  # how polars reports a full disk here
         raise OSError(errno.EIO, f"cannot be written ({error})", str(path)) from None
 

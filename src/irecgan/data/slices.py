@@ -16,6 +16,12 @@ def slices(frame: pl.DataFrame, rows: int | None = None) -> Iterator[pl.DataFram
     return frame.iter_slices(rows or SLICE)
 
 
+def chosen(frame: pl.DataFrame, rows: pl.Series) -> Iterator[pl.LazyFrame]:
+    """The ``rows`` (Boolean) of each part of ``frame``, see `slices`; they are copied when they are collected."""
+    for part, stay in zip(slices(frame), slices(rows.to_frame()), strict=True):
+        yield part.lazy().filter(stay.to_series())
+
+
 def session_slices(frame: pl.DataFrame, rows: int | None = None) -> Iterator[pl.DataFrame]:
     """Parts of ``frame`` of whole sessions, each of ``rows`` rows (by default SLICE) or as many as its last one needs.
 
@@ -50,9 +56,10 @@ def mapped(frame: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]) ->
     return pl.concat([done for _, done in parts])
 
 
-def items_shown(frame: pl.DataFrame) -> pl.Series:
-    """The different items of all slates, rising."""
-    return distinct([part[SLATE].explode().drop_nulls().unique() for part in slices(frame)] or [frame[SLATE].explode()])
+def items_shown(frame: pl.DataFrame, rows: pl.Series | None = None) -> pl.Series:
+    """The different items of all slates, or of those of ``rows`` (Boolean), rising."""
+    parts = slices(frame) if rows is None else (part.collect() for part in chosen(frame, rows))
+    return distinct([frame[SLATE][:0].explode(), *(part[SLATE].explode().drop_nulls().unique() for part in parts)])
 
 
 def distinct(parts: Sequence[pl.Series]) -> pl.Series:

@@ -1,12 +1,12 @@
 """Splits of a session log into train, validation and test parts."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import polars as pl
 
 from irecgan.data.columns import LAST_EVENT, SESSION, TIMESTAMP, USER
-from irecgan.data.log import SessionLog
+from irecgan.data.log import LogPart, SessionLog
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
@@ -26,13 +26,11 @@ def split_log(log: SessionLog, kind: str, streams: Streams, shares: Shares = SHA
     test part; ties in the order of the log. ``user``: users shuffled, all sessions of one in one part.
     Raises UserError when the log has no column for the split, or too few sessions or users.
     """
-    return dict(split_parts(log, kind, streams, shares))
+    return {name: part.copy() for name, part in split_parts(log, kind, streams, shares).items()}
 
 
-def split_parts(
-    log: SessionLog, kind: str, streams: Streams, shares: Shares = SHARES
-) -> Iterator[tuple[str, SessionLog]]:
-    """The parts of `split_log` with their names, one after the other: no two need exist at once."""
+def split_parts(log: SessionLog, kind: str, streams: Streams, shares: Shares = SHARES) -> dict[str, LogPart]:
+    """The parts of `split_log`, as choices of its rows."""
     column = USER if kind == "user" else SESSION
     order = SPLITS[kind](log, streams)
     bounds = _bounds(len(order), shares)
@@ -41,9 +39,10 @@ def split_parts(
         raise UserError(
             f"{log.name}: has {len(order)} {column} values after filtering; expected at least {least} to split"
         )
-    for part, (start, end) in zip(PARTS, bounds, strict=True):
-        rows = log.frame.filter(pl.col(column).is_in(order[start:end].implode()))
-        yield part, SessionLog(rows, f"{log.name} ({part})")
+    return {
+        part: LogPart(log, log.frame[column].is_in(order[start:end].implode()), f"{log.name} ({part})")
+        for part, (start, end) in zip(PARTS, bounds, strict=True)
+    }
 
 
 def _bounds(count: int, shares: Shares) -> tuple[tuple[int, int], ...]:

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import irecgan
+from interrupting import interrupted_after
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.policies.logging import MaxPolicy, RandomPolicy
@@ -15,8 +16,6 @@ from irecgan.policies.presented import PresentedOrder
 from irecgan.runs.manifest import Decision, Manifest
 from irecgan.seeding import Streams
 from irecgan.simulation import simulated_log
-from irecgan.training import loop
-from irecgan.training.checkpoint import save_checkpoint
 from irecgan.training.choice.auto import FOLDER
 from irecgan.worlds.mdp import draw_world
 from small_logs import TINY, small_log
@@ -74,18 +73,9 @@ def test_it_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest
     log = small_log(100)
     irecgan.train(log, recipe="auto", out=tmp_path / "whole", settings=ASKED)
     for saves in (2, 9):
-        left, out = [saves], tmp_path / f"killed{saves}"
-
-        def killed(*args: Any, left: list[int] = left) -> None:
-            save_checkpoint(*args)
-            left[0] -= 1
-            if left[0] == 0:
-                raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(loop, "save_checkpoint", killed)
-            with pytest.raises(KeyboardInterrupt):
-                irecgan.train(log, recipe="auto", out=out, settings=ASKED)
+        out = tmp_path / f"killed{saves}"
+        with interrupted_after(saves, monkeypatch):
+            irecgan.train(log, recipe="auto", out=out, settings=ASKED)
         irecgan.train(log, recipe="auto", out=out, settings=ASKED, resume=True)
         whole, again = decision_of(tmp_path / "whole"), decision_of(out)
         assert again.reason == whole.reason
