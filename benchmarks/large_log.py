@@ -139,7 +139,7 @@ def figures(steps: int, work: Path, args: argparse.Namespace) -> list[dict[str, 
 def table(found: Sequence[dict[str, Any]]) -> str:
     """Markdown."""
     lines = [
-        "| command | steps | seconds | CPU seconds | steps per CPU second | peak memory, GB |",
+        "| command | steps | seconds | CPU seconds | steps per CPU second | peak memory, GiB |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
@@ -155,7 +155,7 @@ def plot(found: Sequence[dict[str, Any]], path: Path) -> None:
     lines = {
         name: [row for row in found if row["command"] == name] for name in dict.fromkeys(x["command"] for x in found)
     }
-    panels = {"CPU seconds": "CPU seconds", "peak GB": "peak memory, GB"}
+    panels = {"CPU seconds": "CPU seconds", "peak GB": "peak memory, GiB"}
     plot_growth(lines, ("steps", "steps of the log"), panels, path)
 
 

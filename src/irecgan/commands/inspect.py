@@ -10,10 +10,9 @@ from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.models.contrasts import VAGUE, Weight
 from irecgan.runs.inspection import RunInspection, inspect_run
-from irecgan.runs.manifest import MANIFEST
+from irecgan.runs.manifest import BEGUN, MANIFEST
 from irecgan.tables import aligned
 from irecgan.training.config import TrainingConfig
-from irecgan.training.directory import BEGUN
 
 HELP = """Describe a session log, or the parts of a prepared directory: counts, lengths, shares of clicks and
 rewards, popular items, and what may surprise a training. Of a run: how it came about, what it chose and why, and

@@ -14,6 +14,8 @@ from irecgan.models.user import Stop
 
 FORMAT = 1
 MANIFEST = "run.json"
+BEGUN = "training.json"
+"""What a training that is under way began with; gone when it is finished."""
 
 
 class _Record(BaseModel):

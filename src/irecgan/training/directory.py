@@ -8,13 +8,10 @@ from pathlib import Path
 
 from irecgan.errors import UserError
 from irecgan.files import read_json, refuse_existing, remove_leftovers, write_json
-from irecgan.runs.manifest import MANIFEST, Manifest, Origin
+from irecgan.runs.manifest import BEGUN, MANIFEST, Manifest, Origin
 from irecgan.training.choice.auto import forget
 from irecgan.training.distributed import LostProcessError
 from irecgan.training.loop import CHECKPOINT
-
-BEGUN = "training.json"
-"""What a training that is under way began with; gone when it is finished."""
 
 _HARMLESS = {"checkpoint_minutes", "wait_minutes"}  # settings that change no weights
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 from irecgan.data.batch import Sessions
@@ -137,4 +137,4 @@ def _smoothing(sessions: Sessions, streams: Streams) -> tuple[float, float]:
 def _mean_and_margin(totals: Tensor, steps: Tensor) -> tuple[float, float]:
     """The mean per step and half its interval at CONFIDENCE, sessions being the unit. Of one session: infinite."""
     mean, error = ratio(totals, steps)
-    return mean, float(stats.t.ppf((1 + CONFIDENCE) / 2, len(totals) - 1)) * error if math.isfinite(error) else error
+    return mean, float(stdtrit(len(totals) - 1, (1 + CONFIDENCE) / 2)) * error if math.isfinite(error) else error

@@ -8,7 +8,6 @@ items that both show. All are closed forms, given which kind each slate is.
 import math
 from dataclasses import dataclass
 
-import networkx
 import torch
 from torch import Tensor
 
@@ -56,6 +55,8 @@ def paired_kinds(counts: Counts) -> Tensor | None:
     apart, log_chance = _apart(counts.held)
     weight = _gains(counts, _best_spread(counts)) - log_chance
     edges = [(a, b, float(weight[a, b])) for a, b in apart.triu(1).nonzero().tolist() if weight[a, b] > 0]
+    import networkx  # noqa: PLC0415 - most trainings pair nothing, and it takes long to import
+
     graph = networkx.Graph()
     graph.add_weighted_edges_from(edges)
     pairs = sorted(networkx.max_weight_matching(graph))
