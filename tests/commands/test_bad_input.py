@@ -78,6 +78,7 @@ def complaints(stderr: str) -> int:
         (["prepare", "log", "{home}/log.parquet", "--out", "{new}", "--max-clicks", "0"], "--max-clicks"),
         (["simulate", "--out", "{new}.parquet", "--policy", "{home}/run", "--sessions", "5"], "world"),
         (["recommend", "{home}/run", "--history", "\udcff"], "--history: found"),
+        (["recommend", "{home}/run", "--context", "device=\udcff"], "--context: found"),
         (
             [
                 "simulate",

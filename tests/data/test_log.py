@@ -32,6 +32,11 @@ def test_sessions_stay_in_order_of_appearance_and_steps_are_sorted() -> None:
     assert (log.sessions, log.steps, log.ends_unclicked) == (2, 4, True)
 
 
+def test_items_touched_last_may_have_gaps() -> None:
+    log = SessionLog.from_frame(frame(last_touched=[2.0, None, 1.5, 3.0]))
+    assert log.frame["last_touched"].to_list() == [None, 2, None, 3]
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
 def test_every_format_gives_the_log_back(tmp_path: Path, suffix: str) -> None:
     log = SessionLog.from_frame(frame(), "x")

@@ -48,7 +48,7 @@ def test_canonical_files_are_put_together(tmp_path: Path) -> None:
 
 
 def test_official_lines(tmp_path: Path) -> None:
-    raw = read("official", write(tmp_path / "x.txt", "7;0;12;11,12,13;1\n7;3;;11,14,15;0\n8;0;2;2,3;0\n\n"))
+    raw = read("official", write(tmp_path / "x.txt", "7;0;12;11, 12, 13;1\n7;3;;11,14,15;0\n8;0;2;2,3;0\n\n"))
     assert steps(raw.frame) == [
         ("7", 0, ["11", "12", "13"], "12"),
         ("7", 1, ["11", "14", "15"], None),

@@ -46,6 +46,19 @@ def test_time_cuts_by_the_last_event_of_a_session() -> None:
     assert sorted(parts["test"].frame["session_id"].unique().to_list()) == [18, 19]
 
 
+def test_times_that_are_text_are_read_as_times() -> None:
+    numbers: list[object] = [str(s) for s in range(20) for _ in range(2)]
+    parts = split_log(log_of(20, timestamp=numbers), "time", Streams(0))
+    assert sorted(parts["test"].frame["session_id"].unique().to_list()) == [18, 19]
+    with pytest.raises(UserError, match="column timestamp: found '3/12/2024'; expected a number or an ISO date"):
+        split_log(log_of(20, timestamp=[*["2024-12-03"] * 39, "3/12/2024"]), "time", Streams(0))
+
+
+def test_shares_that_no_log_fills_are_refused() -> None:
+    with pytest.raises(UserError, match="has 20 session_id values after filtering; expected larger shares"):
+        split_log(log_of(20), "random", Streams(0), (1.0, 1.0, 1e-20))
+
+
 def test_users_stay_together() -> None:
     users: list[object] = [s // 3 for s in range(60) for _ in range(2)]
     parts = split_log(log_of(60, user_id=users), "user", Streams(0))

@@ -97,15 +97,21 @@ def _context(pairs: list[str]) -> dict[str, str]:
     values = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     if len(values) < len(pairs):
         raise UserError(f"--context: found {' '.join(pairs)!r}, expected column=value, each column once")
+    for pair in pairs:
+        _expect_text("--context", pair)
     return values
+
+
+def _expect_text(option: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{option}: found {text!r}, expected text in UTF-8") from None
 
 
 def _ids(option: str, text: str) -> list[int | str]:
     ids: list[int | str] = [part.strip() for part in text.split(",")]
     if not all(ids):
         raise UserError(f"{option}: found an empty item id in {text!r}, expected ids with a comma between them")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{option}: found {text!r}, expected text in UTF-8") from None
+    _expect_text(option, text)
     return ids

@@ -72,7 +72,7 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
         raise UserError(f"{path}: found suffix {path.suffix}; expected .parquet, .csv or .jsonl to write")
     with atomic_path(path) as temporary:
         if kind == "Parquet":
-            with _full_disk_told(path):
+            with full_disk_told(path):
                 frame.write_parquet(temporary)
         elif kind == "CSV":
             lists = pl.selectors.by_dtype(pl.List(pl.Int64), pl.List(pl.String))
@@ -83,12 +83,13 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
 
 def write_parts(parts: Iterable[pl.LazyFrame], path: Path) -> None:
     """Write ``parts``, one after the other, as one Parquet file at once; they need not be in memory together."""
-    with atomic_path(path) as temporary, _full_disk_told(path):
+    with atomic_path(path) as temporary, full_disk_told(path):
         pl.concat(parts).sink_parquet(temporary, row_group_size=_ROW_GROUP)
 
 
 @contextmanager
-def _full_disk_told(path: Path) -> Iterator[None]:
+def full_disk_told(path: Path) -> Iterator[None]:
+    """Within it, that Parquet cannot be written to ``path`` is an OSError, whatever polars calls it."""
     try:
         yield
     except pl.exceptions.ComputeError as error:  # how polars reports a full disk here
@@ -110,8 +111,9 @@ def _read_directory(path: Path) -> pl.DataFrame:
 
 
 def files_in(directory: Path) -> list[Path]:
-    """The files of a directory that are read, in name order."""
-    return sorted(file for file in directory.iterdir() if file.suffix in _DIRECTORY)
+    """The files of a directory that are read, in name order; hidden ones, as unfinished files are, are not."""
+    files = (file for file in directory.iterdir() if not file.name.startswith("."))
+    return sorted(file for file in files if file.suffix in _DIRECTORY)
 
 
 def with_file(frame: pl.DataFrame, file: Path) -> pl.DataFrame:

@@ -1,12 +1,12 @@
 """Splits of a session log into train, validation and test parts."""
 
-import itertools
 from collections.abc import Callable
 
 import polars as pl
 
 from irecgan.data.columns import LAST_EVENT, SESSION, TIMESTAMP, USER
 from irecgan.data.log import LogPart, SessionLog
+from irecgan.data.validation import parsed_times
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
@@ -14,6 +14,8 @@ PARTS = ("train", "validation", "test")
 Shares = tuple[float, float, float]
 """Of the sessions (or users) that become each part."""
 SHARES: Shares = (0.8, 0.1, 0.1)
+
+_MOST = 1_000_000  # values beyond which it is not looked for how many would do
 
 Split = Callable[[SessionLog, Streams], pl.Series]
 """The values of SESSION or USER in the order in which they are cut into parts."""
@@ -35,10 +37,9 @@ def split_parts(log: SessionLog, kind: str, streams: Streams, shares: Shares = S
     order = SPLITS[kind](log, streams)
     bounds = _bounds(len(order), shares)
     if not _all_filled(bounds):
-        least = next(n for n in itertools.count(3) if _all_filled(_bounds(n, shares)))
-        raise UserError(
-            f"{log.name}: has {len(order)} {column} values after filtering; expected at least {least} to split"
-        )
+        least = next((n for n in range(3, _MOST) if _all_filled(_bounds(n, shares))), None)
+        expected = "larger shares for all parts" if least is None else f"at least {least} to split"
+        raise UserError(f"{log.name}: has {len(order)} {column} values after filtering; expected {expected}")
     return {
         part: LogPart(log, log.frame[column].is_in(order[start:end].implode()), f"{log.name} ({part})")
         for part, (start, end) in zip(PARTS, bounds, strict=True)
@@ -63,9 +64,17 @@ def _time(log: SessionLog, streams: Streams) -> pl.Series:  # noqa: ARG001
     column = LAST_EVENT if LAST_EVENT in log.frame.columns else TIMESTAMP
     if column not in log.frame.columns:
         raise UserError(f"{log.name}: missing column {TIMESTAMP}; it is needed to split by time")
-    if log.frame[column].has_nulls():
+    times = log.frame[column]
+    if times.has_nulls():
         raise UserError(f"{log.name}: column {column}: found an empty value; expected a time on every row")
-    last = log.frame.select(SESSION, column).group_by(SESSION, maintain_order=True).agg(pl.col(column).max())
+    if times.dtype in (pl.String, pl.Categorical):  # beside a column of steps it is kept as it was written
+        parsed = parsed_times(times.cast(pl.String))
+        for found in times.filter(parsed.is_null()).head(1):
+            raise UserError(
+                f"{log.name}: column {column}: found {found!r}; expected a number or an ISO date on all rows"
+            )
+        times = parsed.alias(column)
+    last = log.frame.select(SESSION, times).group_by(SESSION, maintain_order=True).agg(pl.col(column).max())
     return last.sort(column, maintain_order=True)[SESSION]
 
 

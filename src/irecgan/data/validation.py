@@ -153,9 +153,12 @@ def _fits(values: pl.Series) -> bool:
 def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name: str) -> pl.Expr:
     """The values of ``column`` as item ids of type ``kind``; null where none could be written so."""
     found = frame.schema[column]
-    if not (found.is_integer() or found in (pl.String, pl.Null)):
+    if not (found.is_integer() or found.is_float() or found in _TEXT):
         raise UserError(f"{name}: column {column}: found type {found}; expected item ids")
-    text = pl.col(column).cast(pl.String)
+    whole = pl.col(column)
+    if found.is_float():  # as columns with gaps often are
+        whole = pl.when(whole % 1 == 0).then(whole).cast(pl.Int64, strict=False)
+    text = whole.cast(pl.String)
     ids = text.cast(kind, strict=False)
     return pl.when(ids.cast(pl.String) == text).then(ids).alias(column)
 
@@ -201,7 +204,7 @@ def _timestamps(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     source = frame[TIMESTAMP]
     if not (source.dtype.is_numeric() or source.dtype.is_temporal() or source.dtype in _TEXT):
         raise UserError(f"{name}: column {TIMESTAMP}: found type {source.dtype}; expected numbers or ISO dates")
-    parsed = _parsed(source.cast(pl.String)) if source.dtype in _TEXT else source
+    parsed = parsed_times(source.cast(pl.String)) if source.dtype in _TEXT else source
     wrong = source.is_not_null() & parsed.is_null()
     if parsed.dtype.is_float():
         wrong |= parsed.is_not_null() & ~parsed.is_finite()
@@ -214,7 +217,7 @@ def _timestamps(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     return frame.with_columns(parsed.alias(TIMESTAMP))
 
 
-def _parsed(text: pl.Series) -> pl.Series:
+def parsed_times(text: pl.Series) -> pl.Series:
     """Numbers, if all of ``text`` is such, else datetimes; null where it is neither."""
     for kind in (pl.Int64, pl.Float64):
         numbers = text.cast(kind, strict=False)

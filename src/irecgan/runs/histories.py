@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from irecgan.data.parquet import row_groups
-from irecgan.data.reading import UNREADABLE, read_frame, unreadable
+from irecgan.data.reading import UNREADABLE, full_disk_told, read_frame, unreadable
 from irecgan.errors import UserError
 from irecgan.files import atomic_path
 
@@ -70,7 +70,7 @@ def _checked(frame: pl.DataFrame, path: Path, start: int) -> pl.DataFrame:
     blank = lists[HISTORY].list.eval(pl.element().is_null() | (pl.element().str.strip_chars() == "")).list.any()
     if blank.any():
         at = int(blank.arg_max() or 0)
-        found = frame[HISTORY][at].to_list()
+        found = lists[HISTORY][at].to_list()
         raise UserError(f"{path}: row {start + at + 1}: column {HISTORY}: found {found}; expected no empty item id")
     return lists
 
@@ -93,9 +93,11 @@ def write_recommended(path: Path, parts: Iterable[tuple[Chunk, pl.DataFrame]]) -
         home = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
             for chunk, part in parts:
-                part.write_parquet(home / f"{chunk.start:015}.parquet")
+                with full_disk_told(path):
+                    part.write_parquet(home / f"{chunk.start:015}.parquet")
                 rows += len(part)
-            pl.scan_parquet(sorted(home.iterdir()), hive_partitioning=False).sink_parquet(temporary)
+            with full_disk_told(path):
+                pl.scan_parquet(sorted(home.iterdir()), hive_partitioning=False).sink_parquet(temporary)
         finally:
             shutil.rmtree(home)
     return rows

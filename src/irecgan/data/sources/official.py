@@ -38,5 +38,5 @@ def _read(path: Path) -> pl.DataFrame:
     frame = lines.select(columns)
     return frame.with_columns(
         pl.when(pl.col(CLICK) != "").then(pl.col(CLICK)).alias(CLICK),
-        pl.col(SLATE).str.split(","),
+        pl.col(SLATE).str.split(",").list.eval(pl.element().str.strip_chars()),
     )
