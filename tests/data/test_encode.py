@@ -73,8 +73,8 @@ def test_what_a_log_says_was_touched_goes_before_the_last_click() -> None:
 
 def test_touched_items_that_are_no_ids_are_named() -> None:
     frame = log([[20, 10]]).frame
-    with pytest.raises(UserError, match="column last_touched: found type Float64; expected item ids"):
-        SessionLog.from_frame(frame.with_columns(last_touched=pl.lit(10.0)))
+    with pytest.raises(UserError, match="column last_touched: found type Boolean; expected item ids"):
+        SessionLog.from_frame(frame.with_columns(last_touched=pl.lit(True)))
 
 
 def test_ids_of_another_type_are_unknown_or_matched_by_writing() -> None:
