@@ -11,9 +11,9 @@ SLICE = 500_000
 """Rows looked at at once."""
 
 
-def slices(frame: pl.DataFrame, rows: int | None = None) -> Iterator[pl.DataFrame]:
-    """Parts of ``frame`` of ``rows`` rows (by default SLICE), without copies; the last may be shorter."""
-    return frame.iter_slices(rows or SLICE)
+def slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Parts of ``frame`` of SLICE rows, without copies; the last may be shorter."""
+    return frame.iter_slices(SLICE)
 
 
 def chosen(frame: pl.DataFrame, rows: pl.Series) -> Iterator[pl.LazyFrame]:
@@ -22,15 +22,15 @@ def chosen(frame: pl.DataFrame, rows: pl.Series) -> Iterator[pl.LazyFrame]:
         yield part.lazy().filter(stay.to_series())
 
 
-def session_slices(frame: pl.DataFrame, rows: int | None = None) -> Iterator[pl.DataFrame]:
-    """Parts of ``frame`` of whole sessions, each of ``rows`` rows (by default SLICE) or as many as its last one needs.
+def session_slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Parts of ``frame`` of whole sessions, each of SLICE rows or as many as its last one needs.
 
     The rows of a session are adjacent.
     """
     starts = session_starts(frame).append(pl.Series([len(frame)], dtype=pl.UInt32))
     begin = 0
     while begin < len(frame):
-        end = starts[int(starts.search_sorted(min(begin + (rows or SLICE), len(frame))))]
+        end = starts[int(starts.search_sorted(min(begin + SLICE, len(frame))))]
         yield frame[begin:end]
         begin = end
 
