@@ -1,11 +1,13 @@
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 import torch
 
-from irecgan.data.features import Code, Column
+from irecgan.data.features import Code, Column, Kind, Value, texts
 from irecgan.data.fitting import Wanted, fit, parse_wanted
 from irecgan.errors import UserError
 
@@ -74,6 +76,39 @@ def test_numbers_are_cut_and_what_was_never_seen_is_average() -> None:
     code = fitted()
     strange = pl.DataFrame({"price": [1e9, -1e9], "brand": ["z", None], "tags": [[], ["rare"]]})
     assert dense(code, strange) == [[5, 0, 0, 0, 0, 1, 0, 1, 0], [-5, 0, 0, 0, 0, 0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        (["a", " ", None], "category", ["a", None, None]),
+        ([3.0, 2.5, None], "category", ["3", "2.5", None]),  # whole numbers beside a gap are read as floats
+        ([True, False], "category", ["true", "false"]),
+        ([1.0, None], "list", [["1"], None]),
+        ([[1.0, 2.0, None], []], "list", [["1", "2"], None]),
+        ([["a b", "c"], ["c", "c"]], "list", [["a b", "c"], ["c"]]),
+        ([" a  b ", ""], "list", [["a", "b"], None]),
+    ],
+)
+def test_values_as_text(values: list[Any], kind: Kind, expected: list[Any]) -> None:
+    assert texts(pl.Series("x", values), kind, "items").to_list() == expected
+
+
+def test_single_values_are_coded_like_columns() -> None:
+    frame = pl.DataFrame({"size": [3.0, None, 3.0], "new": [True, False, True], "tags": [["a b", "c"], None, ["c"]]})
+    code = fit(
+        lambda: iter([frame] * 2), parse_wanted("size:category,new,tags", "x"), "x", besides=[], own_missing=True
+    )
+    expected = code.encode(frame[:1], "x").feature.sort().values
+    given: list[Mapping[str, Value]] = [
+        {"size": 3, "new": True, "tags": ["a b", "c"]},
+        {"size": "3", "new": "true", "tags": ("c", "a b")},
+        {"size": 3.0, "new": True, "tags": ["c", "a b", "c"]},
+    ]
+    for values in given:
+        assert torch.equal(code.encode_values(values, "context").feature.sort().values, expected)
+    with pytest.raises(UserError, match="context: column size: found type List"):
+        code.encode_values({"size": ["3"]}, "context")
 
 
 def test_parts_change_nothing() -> None:

@@ -8,6 +8,7 @@ import irecgan
 from irecgan.errors import UserError
 from irecgan.evaluation.evaluate import OfflineEvaluation, OnlineEvaluation, evaluate
 from irecgan.evaluation.online import play
+from irecgan.evaluation.references import REFERENCE_NAMES
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.oracle import SlateTablePolicy
@@ -15,6 +16,7 @@ from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.oracle import optimal_value, reference_values
 from small_logs import TINY, small_log, small_world
+from small_shops import small_shop
 
 NAIVE = {"popularity", "last_first", "co_click"}
 
@@ -90,6 +92,29 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
     paths = [tmp_path / parent / "run" for parent in ("a", "b")]
     found = evaluate(paths, world=small_world(), sessions=50)
     assert list(found.runs) == [str(path) for path in paths]
+
+
+def test_a_run_called_like_a_reference_has_a_row_of_its_own(
+    policy: TrainedPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    irecgan.train(small_log(), recipe="lstm", out=tmp_path / "random", settings=TINY)
+    asked: dict[str, Any] = {"log": small_log(50, seed=8), "min_candidates": 3}
+    alone = evaluate(tmp_path / "random", **asked).to_json()["runs"]
+    found = evaluate(tmp_path / "random", baselines=True, **asked).to_json()["runs"]
+    assert list(alone) == ["random"]
+    assert found[str(tmp_path / "random")] == alone["random"]
+    assert found["random"] != alone["random"]
+    monkeypatch.chdir(tmp_path)
+    assert "random (run 1)" in evaluate("random", baselines=True, **asked).runs
+    assert list(evaluate([policy, policy], **asked).runs) == ["mine (run 1)", "mine (run 2)"]
+    assert list(evaluate(["random", "random"], **asked).runs) == ["random", "random (run 2)"]
+
+
+def test_the_names_of_references_are_known(policy: TrainedPolicy) -> None:
+    found = set(evaluate(policy, log=small_log(50, seed=8), baselines=True, min_candidates=3).runs)
+    for world in (small_world(), small_shop()):
+        found |= evaluate(policy, world=world, baselines=True, sessions=20).runs.keys()
+    assert found == REFERENCE_NAMES | {"mine"}
 
 
 def test_wrong_calls_are_named(policy: TrainedPolicy, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """Columns of items and of steps as features that models embed: names, what was fitted, and rows in that code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import polars as pl
 import torch
+from polars.datatypes import DataTypeClass
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from irecgan.errors import UserError
 Kind = Literal["number", "category", "list"]
 KINDS: tuple[Kind, ...] = ("number", "category", "list")
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Value = str | float | Sequence[str]
+"""Of a column, as a caller may give it: a text, a number or a truth, or several texts."""
 
 _LARGEST = 5.0
 """Standard deviations at which numbers are cut: one absurd price must not decide."""
@@ -91,17 +94,14 @@ class Code(BaseModel):
         counts = torch.bincount(_tensor(entries[_ROW]), minlength=len(frame))
         return SparseRows(offsets(counts), _tensor(entries[_FEATURE]), _tensor(entries[_WEIGHT]))
 
-    def encode_values(self, values: dict[str, str], option: str) -> SparseRows:
-        """One row of ``values`` written as text (lists with spaces between); columns that are not given are missing.
+    def encode_values(self, values: Mapping[str, Value], option: str) -> SparseRows:
+        """One row of ``values``; columns that are not given are missing.
 
-        Raises UserError, with the ``option``, for a column that is not in the code or a number that is none.
+        Raises UserError, with the ``option``, for a column that is not in the code or a value of another kind.
         """
         if unknown := values.keys() - set(self.names):
             raise UserError(f"{option}: found {sorted(unknown)[0]!r}; expected one of {', '.join(self.names)}")
-        frame = pl.DataFrame(
-            {name: [values.get(name)] for name in self.names}, schema=dict.fromkeys(self.names, pl.String)
-        )
-        return self.encode(frame, option)
+        return self.encode(pl.DataFrame([_one_value(name, values.get(name)) for name in self.names]), option)
 
     def _placed(self) -> Iterator[tuple[int, Column]]:
         """Every column with its first feature."""
@@ -144,17 +144,37 @@ def numbers(values: pl.Series, name: str, row: int = 0) -> pl.Series:
 def texts(values: pl.Series, kind: Kind, name: str) -> pl.Series:
     """Categories as String, lists as lists of their different values; empty ones are null.
 
-    Text becomes a list at its spaces. Raises UserError where the type is none of these.
+    Whole numbers are written without a fraction: they are floats where others of the column are missing. Text becomes
+    a list at its spaces. Raises UserError where the type is none of these.
     """
     _expect_kind(values, kind, name)
     if kind == "category":
-        text = values.cast(pl.String)
+        text = values.to_frame().select(_written(pl.first(), values.dtype)).to_series()
         return text.set(text.str.strip_chars() == "", None)
     if not isinstance(values.dtype, pl.List):
-        values = values.cast(pl.String).str.strip_chars().str.split(" ")
-    lists = values.cast(pl.List(pl.String)).list.drop_nulls().list.unique(maintain_order=True)
+        values = texts(values, "category", name).str.strip_chars().str.split(" ")
+    assert isinstance(values.dtype, pl.List)
+    written = values.list.eval(_written(pl.element(), values.dtype.inner))
+    lists = written.list.drop_nulls().list.unique(maintain_order=True)
     lists = lists.list.eval(pl.element().filter(pl.element().str.strip_chars() != ""))
     return lists.set((lists.list.len() == 0).fill_null(value=False), None)
+
+
+def _written(value: pl.Expr, found: pl.DataType | DataTypeClass) -> pl.Expr:
+    """``value``, of type ``found``, as text."""
+    text = value.cast(pl.String)
+    if not found.is_float():
+        return text
+    whole = value.cast(pl.Int64, strict=False)
+    return pl.when(whole == value).then(whole.cast(pl.String)).otherwise(text)
+
+
+def _one_value(name: str, value: Value | None) -> pl.Series:
+    if value is None or isinstance(value, str):
+        return pl.Series(name, [value], dtype=pl.String)
+    if isinstance(value, Sequence):
+        return pl.Series(name, [list(map(str, value))], dtype=pl.List(pl.String))
+    return pl.Series(name, [value])
 
 
 def _expect_kind(values: pl.Series, kind: Kind, name: str) -> None:

@@ -1,7 +1,7 @@
 """What policies are worth: on a log, or in a simulated world."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.metrics import TIE_RULE
 from irecgan.evaluation.offline import METRICS, RerankResult, Scorer, rerank
 from irecgan.evaluation.online import OnlineResult, play
-from irecgan.evaluation.references import references, shop_references
+from irecgan.evaluation.references import REFERENCE_NAMES, references, shop_references
 from irecgan.evaluation.shop import ShopEvaluation, ShopResult, play_in_shop
 from irecgan.policies.interface import Policy
 from irecgan.runs.trained import TrainedPolicy, load_policy
@@ -111,7 +111,8 @@ def evaluate(
         runs: run directories or loaded policies.
         log: a session log, its file, or a prepared directory (then its test part).
         world: a simulated world or shop, or its file. Exactly one of ``log`` and ``world`` is given.
-        baselines: measure naive orders beside them; in a world also its ceilings and policies of reference.
+        baselines: measure naive orders beside them; in a world also its ceilings and policies of reference. A run
+            with the name of one of these goes by its path as given, or else by its place among the runs.
         without_rank: on a log, also measure policies that read the shown order as if they made the order.
         sessions: to play in a world, by each policy.
         min_candidates: on a log, steps with fewer items are left out; the official rule is more than 10.
@@ -129,7 +130,8 @@ def evaluate(
     for option, value in (("--sessions", sessions), ("--min-candidates", min_candidates)):
         if value < 1:
             raise UserError(f"{option}: found {value}, expected at least 1")
-    policies = _named([runs] if isinstance(runs, TrainedPolicy | Path | str) else runs, device)
+    given = [runs] if isinstance(runs, TrainedPolicy | Path | str) else runs
+    policies = _named(given, device, REFERENCE_NAMES if baselines else frozenset())
     if log is not None:
         return _offline(
             policies,
@@ -143,14 +145,21 @@ def evaluate(
     return _in_world(policies, world, baselines, sessions, Streams(seed))
 
 
-def _named(runs: Sequence[RunLike], device: str) -> dict[str, TrainedPolicy]:
-    """Policies by name; by their paths as given where names are not unique."""
+def _named(runs: Sequence[RunLike], device: str, taken: Collection[str]) -> dict[str, TrainedPolicy]:
+    """Policies by name; by path as given, or by name and place, where another has the name or it is ``taken``."""
     if not runs:
         raise UserError("RUN: found none, expected at least one run")
-    loaded = [(run, run if isinstance(run, TrainedPolicy) else load_policy(run, device)) for run in runs]
-    names = [policy.name for _, policy in loaded]
-    unique = [p.name if names.count(p.name) == 1 else str(given) for given, p in loaded]
-    return dict(zip(unique, (policy for _, policy in loaded), strict=True))
+    loaded = [run if isinstance(run, TrainedPolicy) else load_policy(run, device) for run in runs]
+    names = [policy.name for policy in loaded]
+    named: dict[str, TrainedPolicy] = {}
+    for place, (run, policy) in enumerate(zip(runs, loaded, strict=True), start=1):
+        name = policy.name
+        if name in taken or names.count(name) > 1:
+            name = f"{name} (run {place})" if isinstance(run, TrainedPolicy) else str(run)
+        if name in taken or name in named:
+            name = f"{name} (run {place})"
+        named[name] = policy
+    return named
 
 
 def _log(log: SessionLog | Path | str) -> SessionLog:

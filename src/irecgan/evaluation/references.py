@@ -21,6 +21,11 @@ from irecgan.worlds.shop import ShopWorld
 from irecgan.worlds.shown import as_shown
 from irecgan.worlds.static import best_static_slate
 
+REFERENCE_NAMES = frozenset(
+    {"oracle", "max", "belief", "static", "mix", "random", "logged_order", "popularity", "last_first", "co_click"}
+)
+"""What the policies beside the learned ones are called, on logs and in worlds."""
+
 _PLANNED_ITEMS = 200  # planning on beliefs takes seconds up to here, and minutes beyond
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
+from irecgan.data.features import Value
 from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
@@ -30,7 +31,6 @@ from irecgan.policies.translated import Translated
 from irecgan.rows import Rows
 from irecgan.runs.store import Run, load_run
 
-Value = str | float | Sequence[str]
 Context = Mapping[str, Value]
 """Values of context columns: text, numbers or, for lists, several texts."""
 
@@ -186,11 +186,7 @@ class TrainedPolicy:
             return ranker
         if self.context is None or reader is None:
             raise UserError(f"context: found {next(iter(context))!r}; {self.name} was trained without context columns")
-        values = {
-            key: value if isinstance(value, str) else " ".join(map(str, _listed(value)))
-            for key, value in context.items()
-        }
-        rows = self.context.encode_values(values, "context")
+        rows = self.context.encode_values(context, "context")
         return InContext(reader, rows.padded(torch.tensor([0])).to(self.device))
 
     def _state(self, ranker: Ranker[Any], history: Sequence[ItemId]) -> Rows:
@@ -227,10 +223,6 @@ def ranking(deployed: Network | Popularity) -> tuple[_Scorer, Ranker[Any], Conte
             return deployed, deployed, None
         case _:
             raise TypeError(f"a {type(deployed).__name__} proposes no slates")
-
-
-def _listed(value: Value) -> Sequence[str | float]:
-    return [value] if isinstance(value, str | int | float) else value
 
 
 def load_policy(directory: Path | str, device: str = "cpu") -> TrainedPolicy:
