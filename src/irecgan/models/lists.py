@@ -70,7 +70,7 @@ class ListUserModel(nn.Module):
 
     def start(self, sessions: int) -> Memory:
         """The state before the first slate: nothing was seen."""
-        return Memory.start(sessions, self.catalogue_size)
+        return Memory.start(sessions, self.catalogue_size, self.stop.device)
 
     def outcome(self, state: Memory, slate: Tensor, *, ranked: bool = False) -> Outcome:
         """What may happen to ``slate`` (B, K). ``ranked``: it is in the order of the log's ranker."""

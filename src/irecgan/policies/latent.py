@@ -84,7 +84,7 @@ class LatentRanker:
 
     def scores(self, state: LatentState) -> Tensor:
         """Scores of all items. (B, n) float32"""
-        items = torch.arange(self.catalogue_size).expand(len(state), -1)
+        items = torch.arange(self.catalogue_size, device=state.belief.device).expand(len(state), -1)
         return self.scores_of(state, items)
 
     def scores_of(self, state: LatentState, items: Tensor) -> Tensor:
@@ -99,8 +99,7 @@ class LatentRanker:
         gain = gain - torch.einsum("bz,zbc->bc", part * value, weight[:, items])
         gain = torch.tanh(gain)  # between -1 and 1: the items of the slate stay above all others
         place = (items[:, :, None] == slate[:, None]).to(gain)  # (B, C, K)
-        size = slate.shape[1]
-        bonus = (place * (size + 1 - torch.arange(size, dtype=gain.dtype))).sum(2)
+        bonus = (place * torch.arange(slate.shape[1] + 1, 1, -1, device=place.device)).sum(2)
         return (gain + 2 * bonus).float()
 
     def advance(self, state: LatentState, click: Tensor) -> LatentState:
@@ -109,7 +108,7 @@ class LatentRanker:
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Scores of the items shown at the M real steps of ``batch``, whose clicks are seen. (M, K)"""
-        found = torch.zeros(batch.slate.shape)
+        found = torch.zeros(batch.slate.shape, device=batch.slate.device)
         state = self.model.start(len(batch))
         for t in range(batch.slate.shape[1]):
             rows = batch.real[:, t].nonzero().squeeze(1)

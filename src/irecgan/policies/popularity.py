@@ -50,7 +50,7 @@ class Popularity:
 
     def start(self, sessions: int) -> Begun:
         """No session has begun."""
-        return Begun(torch.zeros(sessions, dtype=torch.bool))
+        return Begun(torch.zeros(sessions, dtype=torch.bool, device=self.counts.device))
 
     def scores(self, state: Begun) -> Tensor:
         """Counts of all items. (B, n)"""
@@ -66,7 +66,8 @@ class Popularity:
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Counts of the items shown at the M real steps. (M, K); 0 where nothing is shown"""
-        later = (torch.arange(batch.real.shape[1]) > 0).expand_as(batch.real)[batch.real].long()  # (M,)
+        step = torch.arange(batch.real.shape[1], device=batch.real.device)
+        later = (step > 0).expand_as(batch.real)[batch.real].long()  # (M,)
         known = torch.nn.functional.pad(self.counts, (0, 1))  # (2, n + 1)
         return known[later[:, None], batch.slate[batch.real]]
 
