@@ -13,7 +13,19 @@ from safetensors.torch import load_file
 from irecgan.cli import main
 from small_logs import TINY, small_log
 
-SETTINGS = [f"{key}={value}" for key, value in {**TINY, "agent_epochs": 40, "patience": 40}.items()]
+SETTINGS = [f"{key}={value}" for key, value in {**TINY, "agent_epochs": 20, "patience": 20}.items()]
+
+SLOW = """
+import sys, time, torch
+from irecgan.cli import main
+from irecgan.training import loop
+
+save = loop.save_checkpoint
+loop.save_checkpoint = lambda *arguments: (save(*arguments), time.sleep(0.5))
+torch.set_num_threads(1)
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command, which takes longer than any busy machine lets the test wait."""
 
 
 @pytest.mark.parametrize(
@@ -30,9 +42,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     def argv(name: str) -> list[str]:
         return ["train", str(log), "--recipe", "pg", "--out", str(tmp_path / name), *options]
 
-    limited = "import sys, torch; torch.set_num_threads(1); from irecgan.cli import main; sys.exit(main(sys.argv[1:]))"
     process = subprocess.Popen(
-        [sys.executable, "-c", limited, *argv("killed")], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOW, *argv("killed")], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
     while not checkpoint.exists() and process.poll() is None:
