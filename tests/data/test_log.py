@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from irecgan.data.log import Ends, SessionLog
+from irecgan.data.memory import size_in_memory
 from irecgan.errors import UserError
 
 ROWS = {
@@ -61,6 +62,19 @@ def test_a_directory_of_parquet_files_is_one_log(tmp_path: Path) -> None:
     log.frame[:2].write_parquet(tmp_path / "1.parquet")
     log.frame[2:].write_parquet(tmp_path / "2.parquet")
     assert SessionLog.read(tmp_path).frame.equals(log.frame)
+
+
+def test_a_directory_may_hold_compressed_files_beside_others(tmp_path: Path) -> None:
+    log = SessionLog.from_frame(frame())
+    for name, rows in (("1", log.frame[:2]), ("2", log.frame[2:])):
+        SessionLog(rows).write(tmp_path / f"{name}.jsonl")
+    (tmp_path / "2.jsonl.gz").write_bytes(gzip.compress((tmp_path / "2.jsonl").read_bytes()))
+    (tmp_path / "2.jsonl").unlink()
+    expected = size_in_memory(tmp_path)
+    for name in ("_SUCCESS", "notes.txt", "log.parquet.gz", ".3.jsonl"):
+        (tmp_path / name).write_bytes(b"none of it")
+    assert SessionLog.read(tmp_path).frame.equals(log.frame)
+    assert size_in_memory(tmp_path) == expected > 0
 
 
 def test_ids_keep_their_writing() -> None:
@@ -270,7 +284,6 @@ def timed(timestamps: list[object]) -> pl.DataFrame:
 )
 def test_timestamps_order_the_steps(timestamps: list[object]) -> None:
     log = SessionLog.from_frame(timed(timestamps))
-    assert log.order == "timestamp"
     assert [slate[0] for slate in log.frame["slate"].to_list()] == [1, 2, 0]
 
 

@@ -51,7 +51,7 @@ def outcome(frame: pl.DataFrame, directory: Path, name: str) -> list[Any]:
         found.append(pl.read_parquet(out / f"{part}.parquet").to_dict(as_series=False))
     log = SessionLog.read(out / "train.parquet")
     found.append(inspect_log(SessionLog(log.frame)).to_json())
-    sessions = encode(log, Catalogue.read(out / "items.parquet"))
+    sessions = encode(log, Catalogue(pl.read_parquet(out / "items.parquet")["item_id"]))
     tensors = (x for x in vars(sessions).values() if isinstance(x, torch.Tensor))
     return [*found, *(x.nan_to_num(-1).tolist() for x in tensors)]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from irecgan.data.columns import ITEM
 from irecgan.data.log import Log, LogPart
-from irecgan.data.reading import read_frame, write_frame
+from irecgan.data.reading import write_frame
 from irecgan.errors import UserError
 
 ItemId = int | str
@@ -49,14 +49,6 @@ class Catalogue:
         if len(items) < 2:
             raise UserError(f"{log.name}: column slate: found only item {items[0]!r}; expected items to choose from")
         return cls(items)
-
-    @classmethod
-    def read(cls, path: Path) -> "Catalogue":
-        """The column ``item_id`` of ``items.parquet``."""
-        frame = read_frame(path)
-        if ITEM not in frame.columns or frame.schema[ITEM] not in (pl.Int64, pl.String):
-            raise UserError(f"{path}: expected a column {ITEM} of integers or strings")
-        return cls(frame[ITEM])
 
     def write(self, path: Path) -> None:
         """Write ``items.parquet``."""

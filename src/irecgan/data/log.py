@@ -11,7 +11,7 @@ from irecgan.data.columns import CLICK, SESSION
 from irecgan.data.memory import refuse_too_large
 from irecgan.data.reading import read_frame, write_frame, write_parts
 from irecgan.data.slices import chosen, items_shown, session_slices
-from irecgan.data.validation import order_column, validated
+from irecgan.data.validation import validated
 
 _CUT_OFF = 0.1
 """Share of sessions, at most, that end with a click before the limit of their length."""
@@ -144,11 +144,6 @@ class SessionLog:
     def parts(self) -> Iterator[pl.DataFrame]:
         """The rows, some whole sessions at a time."""
         return session_slices(self.frame)
-
-    @property
-    def order(self) -> str:
-        """The column that orders the steps of a session: ``step`` or ``timestamp``."""
-        return order_column(self.frame)
 
     @property
     def ends(self) -> Ends:

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from irecgan.data.parquet import row_groups
+from irecgan.data.reading import files_in
 from irecgan.errors import UserError
 
 _COPIES = 2.5  # of a log that exist at once at worst: as it was read, a part of it, and what is made slice by slice
@@ -35,7 +36,7 @@ def refuse_too_large(paths: Sequence[Path]) -> None:
 def size_in_memory(path: Path) -> float:
     """About how many bytes the rows of ``path`` take, without reading but the first of them; 0 where it is no log."""
     if path.is_dir():
-        return sum(map(size_in_memory, path.glob("*.*")))
+        return sum(map(size_in_memory, files_in(path)))
     if not path.exists():
         return 0.0
     if path.suffix != ".parquet":

@@ -27,7 +27,7 @@ UNREADABLE = (
 )
 """What readers raise on damaged files."""
 _COMPRESSION = (".gz", ".zst")
-_DIRECTORY = (".parquet", ".csv", ".jsonl")
+_FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".jsonl": "JSON lines", ".ndjson": "JSON lines"}
 _ROW_GROUP = 131_072  # steps of a part
 
 
@@ -99,7 +99,7 @@ def full_disk_told(path: Path) -> Iterator[None]:
 def _read_directory(path: Path) -> pl.DataFrame:
     files = files_in(path)
     if not files:
-        raise UserError(f"{path}: found no .parquet, .csv or .jsonl file in the directory")
+        raise UserError(f"{path}: found no .parquet, .csv or .jsonl (.gz, .zst) file in the directory")
     frames = [with_file(_read_checked(file), file) for file in files]
     for file, frame in zip(files, frames, strict=True):
         if frame.columns != frames[0].columns:
@@ -113,7 +113,7 @@ def _read_directory(path: Path) -> pl.DataFrame:
 def files_in(directory: Path) -> list[Path]:
     """The files of a directory that are read, in name order; hidden ones, as unfinished files are, are not."""
     files = (file for file in directory.iterdir() if not file.name.startswith("."))
-    return sorted(file for file in files if file.suffix in _DIRECTORY)
+    return sorted(file for file in files if _known_format(file))
 
 
 def with_file(frame: pl.DataFrame, file: Path) -> pl.DataFrame:
@@ -181,8 +181,14 @@ def _finite(text: str) -> float:
 
 
 def _format(path: Path) -> str:
-    suffix = Path(path.stem).suffix if path.suffix in _COMPRESSION else path.suffix
-    formats = {".parquet": "Parquet", ".csv": "CSV", ".jsonl": "JSON lines", ".ndjson": "JSON lines"}
-    if suffix not in formats or (suffix == ".parquet" and path.suffix in _COMPRESSION):
+    found = _known_format(path)
+    if found is None:
         raise UserError(f"{path}: found suffix {path.suffix!r}; expected .parquet, .csv or .jsonl (.gz, .zst)")
-    return formats[suffix]
+    return found
+
+
+def _known_format(path: Path) -> str | None:
+    if path.suffix not in _COMPRESSION:
+        return _FORMATS.get(path.suffix)
+    within = Path(path.stem).suffix
+    return None if within == ".parquet" else _FORMATS.get(within)

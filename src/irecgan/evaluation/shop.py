@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import NOTHING, Sessions
 from irecgan.evaluation.intervals import Interval, normal_ratios
 from irecgan.evaluation.online import MAX_LENGTH
 from irecgan.policies.interface import Policy
@@ -107,15 +106,6 @@ def best_found(appeal: Tensor) -> Tensor:
     depth = torch.tensor(DEPTHS).minimum(size)  # (M, R)
     shown = torch.arange(appeal.shape[1]) < depth[:, :, None]  # (M, R, K)
     return ((place[:, None] < depth[:, :, None]) & shown).sum(2) / depth.clamp(min=1).double()
-
-
-def logged_value(sessions: Sessions) -> tuple[Interval, Interval]:
-    """Reward and clicks per session of sessions that were played: what whoever logged them is worth."""
-    owner = torch.arange(len(sessions)).repeat_interleave(sessions.steps)  # (N,)
-    per_step = torch.stack([sessions.reward.double(), (sessions.position != NOTHING).double()], dim=1)
-    totals = torch.zeros(len(sessions), 2, dtype=torch.float64).index_add(0, owner, per_step)
-    reward, clicks = normal_ratios(totals.numpy(), np.ones(len(sessions)))
-    return reward, clicks
 
 
 def _of_1000(interval: Interval) -> str:
