@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from irecgan.data.log import SessionLog
@@ -75,6 +76,19 @@ def test_a_log_without_rewards_is_reranked_too(tmp_path: Path) -> None:
     prepare("log", [tmp_path / "log.parquet"], tmp_path / "plain", shares=(0.5, 0.25, 0.25))
     settings = SMALL.model_copy(update={"logs": (str(tmp_path / "plain"),), "min_candidates": 2})
     found = work(settings, Table1Cell(log="plain", split="random", seed=0, row=NAIVE), tmp_path)
+    assert found["random"]["rerank"]["steps"] > 0
+
+
+def test_parts_of_one_log_have_ids_of_one_type(tmp_path: Path) -> None:
+    """One session alone has an item that is not written like an integer: the other parts have none."""
+    frame = small_log(80).frame.with_columns(pl.col("slate").cast(pl.List(pl.String)), pl.col("click").cast(pl.String))
+    renamed = pl.when(pl.col("session_id") == frame["session_id"][0])
+    as_text = renamed.then(pl.concat_str(pl.lit("x"), "click")).otherwise("click")
+    slates = renamed.then(pl.col("slate").list.eval(pl.lit("x") + pl.element())).otherwise("slate")
+    SessionLog.from_frame(frame.with_columns(slate=slates, click=as_text)).write(tmp_path / "log.parquet")
+    prepare("log", [tmp_path / "log.parquet"], tmp_path / "text", shares=(0.5, 0.25, 0.25))
+    settings = SMALL.model_copy(update={"logs": (str(tmp_path / "text"),), "min_candidates": 2})
+    found = work(settings, Table1Cell(log="text", split="random", seed=0, row=NAIVE), tmp_path)
     assert found["random"]["rerank"]["steps"] > 0
 
 

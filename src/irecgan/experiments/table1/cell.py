@@ -14,6 +14,7 @@ from irecgan.data.encode import encode
 from irecgan.data.filters import SessionLength, apply_filters
 from irecgan.data.location import find_prepared, prepared_shares
 from irecgan.data.log import SessionLog
+from irecgan.data.reading import read_frame
 from irecgan.data.splits import SHARES, Shares, split_log
 from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.first_list import first_list
@@ -100,8 +101,8 @@ def _whole(directory: Path, name: str) -> SessionLog:
     prepared = find_prepared(directory)
     if prepared is None:
         raise ValueError(f"{directory}: not a prepared log")
-    frames = [SessionLog.read(path).frame for path in (prepared.train, prepared.validation, prepared.test)]
-    return SessionLog.from_frame(pl.concat(frames, how="diagonal"), name)
+    frames = [read_frame(path) for path in (prepared.train, prepared.validation, prepared.test)]
+    return SessionLog.from_frame(pl.concat(frames, how="diagonal_relaxed"), name)
 
 
 def _naive(train: SessionLog, catalogue: Catalogue, world: ShopWorld | None, streams: Streams) -> _Ways:
