@@ -44,11 +44,16 @@ def test_a_scanned_log_is_the_log(text: bool, together: int, tmp_path: Path, mon
         as_text = pl.element().cast(pl.String).replace({str(i): f"i{i}" for i in range(4, 8)})
         click = pl.col("click").cast(pl.String).replace({str(i): f"i{i}" for i in range(4, 8)})
         frame = frame.with_columns(pl.col("slate").list.eval(as_text), click)
+        user = pl.when(pl.col("session_id") % 7 == 0).then(pl.lit("x")).otherwise(pl.lit("1"))
+        frame = frame.with_columns(last_touched=pl.col("slate").list.first(), user_id=user)
     path = prepared(tmp_path / "log.parquet", frame)
     log, whole = read_or_scan(path, 10), SessionLog.read(path)
     assert isinstance(log, ScannedLog)
     assert log.name == whole.name
     assert_same_log(log, whole)
+    everything = read_or_scan(path, 10, None)
+    assert isinstance(everything, ScannedLog)
+    assert pl.concat(everything.parts()).select(whole.frame.columns).equals(whole.frame)
 
 
 @pytest.mark.parametrize("begins", [(100,), (1, 2, 3), (101, 102, 150), ()])

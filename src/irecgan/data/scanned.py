@@ -17,6 +17,7 @@ from irecgan.data.columns import (
     SLATE,
     STEP,
     TIMESTAMP,
+    USER,
 )
 from irecgan.data.log import Ends, Log, SessionLog
 from irecgan.data.parquet import row_groups
@@ -108,7 +109,9 @@ def _parts(files: Sequence[Path], name: str, context: Sequence[str] | None = ())
     """The log in ``files``, whose sessions are adjacent, some row groups at a time, each session in one part."""
     schema = _schema(files[0])
     columns = [column for column in schema if context is None or column in {*_COLUMNS, *context}]
-    ids = [pl.col(column).cast(schema[column]) for column in (SESSION, SLATE, CLICK)]
+    types = {**schema, LAST_TOUCHED: schema[CLICK]}
+    own = [column for column in (USER, LAST_TOUCHED) if column in columns and types[column] in _IDS]
+    ids = [pl.col(column).cast(types[column]) for column in (SESSION, SLATE, CLICK, *own)]
     for rows in _whole_sessions(files, columns):
         part = validated(rows, name)
         yield SessionLog(part.with_columns(ids), name)  # the ids of one part may all be written like integers
