@@ -16,13 +16,14 @@ from small_logs import TINY, small_log
 SETTINGS = [f"{key}={value}" for key, value in {**TINY, "agent_epochs": 20, "patience": 20}.items()]
 
 SLOW = """
-import sys, time, torch
+import signal, sys, time, torch
 from irecgan.cli import main
 from irecgan.training import loop
 
 save = loop.save_checkpoint
 loop.save_checkpoint = lambda *arguments: (save(*arguments), time.sleep(0.5))
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 sys.exit(main(sys.argv[1:]))
 """
 """The command, which takes longer than any busy machine lets the test wait."""
