@@ -33,6 +33,24 @@ def test_sessions_stay_in_order_of_appearance_and_steps_are_sorted() -> None:
     assert (log.sessions, log.steps, log.ends_unclicked) == (2, 4, True)
 
 
+@pytest.mark.parametrize("items", [pl.Int64, pl.String])
+def test_blank_text_is_nothing(items: type[pl.DataType]) -> None:
+    blank = frame(click=["", "3", "2", " "], last_touched=["1", "", "2", "4"], user_id=["u", "u", "", ""])
+    log = SessionLog.from_frame(blank.with_columns(pl.col("slate").cast(pl.List(items))))
+    assert log.frame["click"].cast(pl.Int64).to_list() == [3, None, 2, None]
+    assert log.frame["last_touched"].null_count() == 1
+    assert log.frame["user_id"].to_list() == ["u", "u", None, None]
+    assert log.ends_unclicked
+
+
+@pytest.mark.parametrize("kind", [pl.String, pl.UInt64, pl.Int64])
+def test_large_steps_stay_apart(kind: type[pl.DataType]) -> None:
+    first = 1_700_000_000_000_000_001
+    steps = pl.Series("step", [first + 1, first, first, first + 1]).cast(kind)
+    log = SessionLog.from_frame(frame().with_columns(steps))
+    assert log.frame["step"].to_list() == [first, first + 1] * 2
+
+
 def test_items_touched_last_may_have_gaps() -> None:
     log = SessionLog.from_frame(frame(last_touched=[2.0, None, 1.5, 3.0]))
     assert log.frame["last_touched"].to_list() == [None, 2, None, 3]
@@ -60,6 +78,14 @@ def test_compressed_files_are_read(tmp_path: Path, compression: Literal["gzip", 
 def test_a_directory_of_parquet_files_is_one_log(tmp_path: Path) -> None:
     log = SessionLog.from_frame(frame())
     log.frame[:2].write_parquet(tmp_path / "1.parquet")
+    log.frame[2:].write_parquet(tmp_path / "2.parquet")
+    assert SessionLog.read(tmp_path).frame.equals(log.frame)
+
+
+def test_ids_of_a_file_with_gaps_are_those_of_the_others(tmp_path: Path) -> None:
+    log = SessionLog.from_frame(frame())
+    gaps = log.frame[:2].with_columns(click=pl.Series([3.0, float("nan")]))
+    gaps.write_parquet(tmp_path / "1.parquet")
     log.frame[2:].write_parquet(tmp_path / "2.parquet")
     assert SessionLog.read(tmp_path).frame.equals(log.frame)
 

@@ -47,6 +47,20 @@ def test_canonical_files_are_put_together(tmp_path: Path) -> None:
     assert raw.frame["slate"].to_list() == [["5", "6"], ["6", "7"]]
 
 
+def test_ids_with_gaps_are_those_of_the_other_files(tmp_path: Path) -> None:
+    gaps = pl.DataFrame({"session_id": [1.0, 1.0], "step": [0, 1], "slate": [[5, 6]] * 2, "click": [5.0, None]})
+    gaps.write_parquet(tmp_path / "a.parquet")
+    text = write(tmp_path / "b.csv", "session_id,step,slate,click\n2,0,6 7,7\n")
+    frame = validated(read("log", tmp_path / "a.parquet", text).frame, "x")
+    assert steps(frame) == [(1, 0, [5, 6], 5), (1, 1, [5, 6], None), (2, 0, [6, 7], 7)]
+
+
+def test_official_lines_may_begin_with_a_mark_of_their_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("7;0;12;11,12;1\n7;a\u2028b;;11,14;0\n", encoding="utf-8-sig")
+    assert steps(read("official", path).frame) == [("7", 0, ["11", "12"], "12"), ("7", 1, ["11", "14"], None)]
+
+
 def test_official_lines(tmp_path: Path) -> None:
     raw = read("official", write(tmp_path / "x.txt", "7;0;12;11, 12, 13;1\n7;3;;11,14,15;0\n8;0;2;2,3;0\n\n"))
     assert steps(raw.frame) == [

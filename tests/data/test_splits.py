@@ -54,6 +54,14 @@ def test_times_that_are_text_are_read_as_times() -> None:
         split_log(log_of(20, timestamp=[*["2024-12-03"] * 39, "3/12/2024"]), "time", Streams(0))
 
 
+def test_times_of_fixed_categories_are_read_as_times_too() -> None:
+    days = [f"2024-01-{day + 1:02}" for day in range(20)]
+    log = log_of(20)
+    last_first = pl.Series("timestamp", [day for day in days for _ in range(2)], dtype=pl.Enum(days[::-1]))
+    parts = split_log(SessionLog(log.frame.with_columns(last_first)), "time", Streams(0))
+    assert sorted(parts["test"].frame["session_id"].unique().to_list()) == [18, 19]
+
+
 def test_shares_that_no_log_fills_are_refused() -> None:
     with pytest.raises(UserError, match="has 20 session_id values after filtering; expected larger shares"):
         split_log(log_of(20), "random", Streams(0), (1.0, 1.0, 1e-20))
@@ -84,6 +92,8 @@ def test_what_a_split_needs_is_named() -> None:
         split_log(log_of(20, user_id=list(range(40))), "user", Streams(0))
     with pytest.raises(UserError, match="column user_id: found an empty value"):
         split_log(log_of(20, user_id=[None] * 40), "user", Streams(0))
+    with pytest.raises(UserError, match="column user_id: found an empty value"):
+        split_log(log_of(20, user_id=[*["u"] * 20, *[""] * 20]), "user", Streams(0))
     with pytest.raises(UserError, match="has 5 session_id values after filtering; expected at least 6 to split"):
         split_log(log_of(5), "random", Streams(0))
     with pytest.raises(UserError, match="expected at least 21 to split"):

@@ -73,6 +73,13 @@ def test_all_formats_and_chunks_give_the_same_file(suffix: str, run: Path, histo
     assert chances[0] == pytest.approx(chances[1], rel=1e-5)
 
 
+def test_a_directory_has_its_columns_alone(histories: Path, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    histories.rename(tmp_path / "parts" / "one.parquet")
+    (chunk,) = read_histories(tmp_path / "parts")
+    assert chunk.frame.columns == ["user", "history"]
+
+
 def command(run: Path, histories: Path, out: Path, *options: str) -> list[str]:
     return ["recommend", str(run), "--histories", str(histories), "--out", str(out), *options]
 
@@ -125,6 +132,8 @@ def test_wrong_histories_are_named(
         (["--out", "out.csv"], "out.csv: found suffix '.csv'; expected .parquet to write"),
         (["--out", "out.parquet", "-k", "0"], "k: found 0, expected at least 1"),
         (["--out", "out.parquet", "--history", "1"], "--histories: found together with --history or --candidates"),
+        (["--out", "histories.parquet"], "--out histories.parquet: found the file of histories"),
+        (["--out", "out.parquet", "--without-rank"], "--without-rank: expected with --candidates"),
         ([], "--histories: found without --out"),
     ],
 )

@@ -11,8 +11,10 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 import irecgan
 from irecgan.data.encode import encode
+from irecgan.policies.latent import LatentPolicy
+from irecgan.policies.translated import Translated
 from irecgan.runs.store import load_run
-from irecgan.runs.trained import TrainedPolicy
+from irecgan.runs.trained import TrainedPolicy, load_policy
 from small_logs import TINY, small_log
 
 ELSEWHERE = "lazy:0"  # a type of device that torch knows and that has no part in this project
@@ -60,6 +62,15 @@ def test_logged_lists_are_scored_where_the_policy_is(recipe: str, runs: Path) ->
     batch = encode(small_log(), run.catalogue).batch(torch.arange(SESSIONS))
     with only_places():
         assert TrainedPolicy(run, "elsewhere", ELSEWHERE).score_slates(batch).shape[1] == run.slate_size
+
+
+def test_a_plan_follows_the_slates_that_a_world_shows(runs: Path) -> None:
+    policy = load_policy(runs / "latent")
+    policy.device = torch.device(ELSEWHERE)
+    played = policy.in_world(8, slate_size=3)
+    assert isinstance(played, Translated)
+    assert isinstance(played.policy, LatentPolicy)
+    assert played.policy.ranker.model.weight.device.type == "cpu"
 
 
 def test_tensors_of_several_devices_are_refused_here(runs: Path) -> None:

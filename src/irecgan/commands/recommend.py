@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Output:
     """Recommend."""
+    if args.without_rank and args.candidates is None:
+        raise UserError("--without-rank: expected with --candidates; nothing else has an order to read")
     if args.histories is not None:
         return _many(args)
     for option in ("out", "workers", "ray"):
@@ -49,8 +51,6 @@ def run(args: argparse.Namespace) -> Output:
             raise UserError(f"--{option}: found without --histories; expected both or neither")
     policy = load_policy(args.run, args.device)
     history = _ids("--history", args.history) if args.history else []
-    if args.without_rank and args.candidates is None:
-        raise UserError("--without-rank: expected with --candidates; nothing else has an order to read")
     context = _context(args.context)
     if args.candidates is None:
         answer = policy.recommend(history, args.k, context)
@@ -82,6 +82,8 @@ def _many(args: argparse.Namespace) -> Output:
         raise UserError("--histories: found without --out; expected the name of the Parquet file to write")
     if args.history or args.candidates is not None:
         raise UserError("--histories: found together with --history or --candidates; expected one of them")
+    if Path(args.out).resolve() == Path(args.histories).resolve():
+        raise UserError(f"--out {args.out}: found the file of histories, expected another one")
     if args.workers is None and args.ray is None and args.device != "cpu":
         args.workers = 1  # one process fills a GPU
     executor = chosen_executor(args, gpus=float(args.device == "cuda"))

@@ -67,7 +67,7 @@ def _time(log: SessionLog, streams: Streams) -> pl.Series:  # noqa: ARG001
     times = log.frame[column]
     if times.has_nulls():
         raise UserError(f"{log.name}: column {column}: found an empty value; expected a time on every row")
-    if times.dtype in (pl.String, pl.Categorical):  # beside a column of steps it is kept as it was written
+    if times.dtype in (pl.String, pl.Categorical, pl.Enum):  # beside a column of steps it is kept as it was written
         parsed = parsed_times(times.cast(pl.String))
         for found in times.filter(parsed.is_null()).head(1):
             raise UserError(

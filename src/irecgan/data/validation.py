@@ -108,6 +108,9 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
         frame = frame.with_columns(pl.col(SLATE).arr.to_list())
     if not isinstance(frame.schema[SLATE], pl.List):
         raise UserError(f"{name}: column {SLATE}: found type {frame.schema[SLATE]}; expected a list of item ids")
+    for column in (CLICK, LAST_TOUCHED, USER):
+        if column in frame.columns and frame.schema[column] in _TEXT:
+            frame = frame.with_columns(_without_blanks(frame[column]))
     own = [column for column in (SESSION, USER) if column in frame.columns]
     for column in (SLATE, CLICK, *own):
         frame = _written(frame, column, name)
@@ -117,6 +120,13 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     if LAST_TOUCHED in frame.columns:
         casts.append(_as_written(frame, LAST_TOUCHED, kind, name))
     return frame.with_columns(casts)
+
+
+def _without_blanks(source: pl.Series) -> pl.Series:
+    """Text of nothing but spaces as null: nothing was clicked, say."""
+    parts = [part.to_series().cast(pl.String).str.strip_chars() == "" for part in slices(source.to_frame())]
+    blank = pl.concat(parts).fill_null(value=False)
+    return source.cast(pl.String).set(blank, None) if blank.any() else source
 
 
 def _written(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
@@ -190,6 +200,8 @@ def _cast(frame: pl.DataFrame, column: str, kind: type[pl.DataType], expected: s
     if source.dtype in _TEXT:
         source = source.cast(pl.String)
     cast = source.cast(pl.Float64, strict=False).cast(kind, strict=False)
+    if not source.dtype.is_float():  # large integers are no floats
+        cast = source.cast(kind, strict=False).fill_null(cast)
     whole = cast.cast(pl.Float64) == source.cast(pl.Float64, strict=False)
     wrong = source.is_not_null() & (cast.is_null() | ~whole.fill_null(False) & ~cast.cast(pl.Float64).is_nan())
     if wrong.any():

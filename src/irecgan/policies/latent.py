@@ -1,5 +1,6 @@
 """Acting on a latent-state user model: the belief is filtered on clicks and own slates, and the plan is followed."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -70,6 +71,10 @@ class LatentRanker:
     def catalogue_size(self) -> int:
         """The number of items n."""
         return self.model.catalogue_size
+
+    def on_cpu(self) -> "LatentRanker":
+        """The same where worlds are: `acting` on it follows the slates that were shown, wherever it was."""
+        return LatentRanker(deepcopy(self.model).cpu())
 
     def start(self, sessions: int) -> LatentState:
         """The belief before the first slate."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from irecgan.data.columns import FILE
 from irecgan.data.parquet import row_groups
 from irecgan.data.reading import UNREADABLE, full_disk_told, read_frame, unreadable
 from irecgan.errors import UserError
@@ -39,7 +40,7 @@ def read_histories(path: Path, rows: int = CHUNK) -> Iterator[Chunk]:
 
 def _parts(path: Path, rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
     if path.suffix != ".parquet" or not path.is_file():
-        frame = read_frame(path)
+        frame = read_frame(path).drop(FILE, strict=False)
         for start in range(0, len(frame), rows):
             yield start, frame[start : start + rows]
         return

@@ -172,7 +172,9 @@ class TrainedPolicy:
         if slate_size is not None and slate_size > len(ids):
             raise UserError(f"{self.name}: knows {len(ids)} items, the world shows slates of {slate_size}")
         chosen = ranker or self.ranker
-        here = chosen if ranker is not None or self.device.type == "cpu" else Elsewhere(chosen, self.device)
+        here: Ranker[Any] = chosen
+        if ranker is None and self.device.type != "cpu":
+            here = chosen.on_cpu() if isinstance(chosen, LatentRanker) else Elsewhere(chosen, self.device)
         return Translated.from_catalogue(acting(here, size, sampled=sampled), self.catalogue, items)
 
     def within(self, context: Context | None, *, ranked: bool = False) -> Ranker[Any]:

@@ -14,10 +14,10 @@ def read_lines(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read as text ({error})") from None
-    frame = pl.DataFrame({LINE: text.splitlines()}, schema={LINE: pl.String}).with_row_index("number", offset=1)
+    frame = pl.DataFrame({LINE: text.split("\n")}, schema={LINE: pl.String}).with_row_index("number", offset=1)
     frame = frame.filter(pl.col(LINE).str.strip_chars() != "")
     if frame.is_empty():
         raise UserError(f"{path}: has no rows; expected one line per step of a session")

@@ -17,7 +17,7 @@ def is_metadata(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        head = file.readline().decode("utf-8", "replace").strip().split(",")
+        head = file.readline().decode("utf-8-sig", "replace").strip().split(",")
     return head == [ITEM, PROPERTIES] or head[-1] == _DENSE
 
 
