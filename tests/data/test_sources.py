@@ -55,6 +55,13 @@ def test_ids_with_gaps_are_those_of_the_other_files(tmp_path: Path) -> None:
     assert steps(frame) == [(1, 0, [5, 6], 5), (1, 1, [5, 6], None), (2, 0, [6, 7], 7)]
 
 
+def test_ids_that_floats_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    large = pl.DataFrame({"session_id": [2.0**60], "step": [0], "slate": [[5, 6]], "click": [5]})
+    large.write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="column session_id: found 1"):
+        validated(read("log", tmp_path / "a.parquet").frame, "x")
+
+
 def test_official_lines_may_begin_with_a_mark_of_their_encoding(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("7;0;12;11,12;1\n7;a\u2028b;;11,14;0\n", encoding="utf-8-sig")

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, FILE, LAST_TOUCHED, SESSION, SLATE, USER
+from irecgan.data.columns import CLICK, FILE, LARGEST_WHOLE_FLOAT, LAST_TOUCHED, SESSION, SLATE, USER
 from irecgan.data.parquet import broken_row_group
 from irecgan.errors import UserError
 from irecgan.files import atomic_path
@@ -125,8 +125,11 @@ def with_whole_ids(frame: pl.DataFrame) -> pl.DataFrame:
 def _whole(ids: pl.Series) -> pl.Series:
     listed = isinstance(ids.dtype, pl.List)
     values = ids.explode() if listed else ids
-    if not values.dtype.is_float() or not ((values % 1 == 0) | values.is_nan()).fill_null(value=True).all():
+    if not values.dtype.is_float():
         return ids
+    whole = (values % 1 == 0) & (values.abs() <= LARGEST_WHOLE_FLOAT) | values.is_nan()
+    if not whole.fill_null(value=True).all():
+        return ids  # whoever checks the ids says what is wrong
     return ids.cast(pl.List(pl.Int64) if listed else pl.Int64, strict=False)
 
 

@@ -7,6 +7,7 @@ import polars as pl
 from irecgan.data.columns import (
     CLICK,
     FILE,
+    LARGEST_WHOLE_FLOAT,
     LAST_TOUCHED,
     PROPENSITY,
     REWARD,
@@ -27,7 +28,6 @@ _ONCE = "no item twice"
 _INSIDE = "an item of the slate, or nothing"
 _MENDABLE = (_ONCE, _INSIDE)
 _TEXT = (pl.String, pl.Categorical, pl.Enum, pl.Null)
-_LARGEST_WHOLE_FLOAT = 2**53  # beyond it not every integer is a float
 _LARGEST_REWARD = 1e18  # its square is still a finite float32
 
 
@@ -137,7 +137,7 @@ def _written(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
         raise UserError(f"{name}: column {column}: found type {kind}; expected integers or strings as ids")
     if kind.is_float():
         ids = source.explode() if listed else source
-        whole = ids.is_nan() | ((ids % 1 == 0) & (ids.abs() <= _LARGEST_WHOLE_FLOAT))
+        whole = ids.is_nan() | ((ids % 1 == 0) & (ids.abs() <= LARGEST_WHOLE_FLOAT))
         for found in ids.filter(~whole).head(1):
             at = int((source.list.contains(found) if listed else source == found).arg_max() or 0)
             raise UserError(f"{_place(frame, name, at)}: column {column}: found {found}; expected integers or strings")
