@@ -19,8 +19,6 @@ from small_logs import TINY, small_log
 
 ELSEWHERE = "lazy:0"  # a type of device that torch knows and that has no part in this project
 SESSIONS = 20
-
-
 RECIPES = ("count", "pg", "gru4rec", "lstm", "terms", "linear", "latent")
 
 

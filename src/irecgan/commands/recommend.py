@@ -82,7 +82,7 @@ def _many(args: argparse.Namespace) -> Output:
         raise UserError("--histories: found without --out; expected the name of the Parquet file to write")
     if args.history or args.candidates is not None:
         raise UserError("--histories: found together with --history or --candidates; expected one of them")
-    if Path(args.out).resolve() == Path(args.histories).resolve():
+    if args.out.resolve() == args.histories.resolve():
         raise UserError(f"--out {args.out}: found the file of histories, expected another one")
     if args.workers is None and args.ray is None and args.device != "cpu":
         args.workers = 1  # one process fills a GPU

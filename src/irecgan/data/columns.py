@@ -15,9 +15,6 @@ LAST_TOUCHED = "last_touched"  # optional: the item touched last before the step
 COLUMNS = (SESSION, STEP, TIMESTAMP, SLATE, CLICK, REWARD, PROPENSITY, LAST_EVENT, LAST_TOUCHED)
 """Those with a meaning of their own: they are no context. ``user_id`` may be."""
 
-LARGEST_WHOLE_FLOAT = 2**53
-"""Beyond it not every integer is a float, so ids that are floats may be others."""
-
 # For messages, while a log is validated; never part of a log.
 ROW = "irecgan.row"  # place among all rows read, from 1
 FILE = "irecgan.file"  # where the rows come from several files

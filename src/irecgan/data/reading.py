@@ -12,7 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, FILE, LARGEST_WHOLE_FLOAT, LAST_TOUCHED, SESSION, SLATE, USER
+from irecgan.data.columns import FILE, SLATE
+from irecgan.data.ids import with_whole_ids
 from irecgan.data.parquet import broken_row_group
 from irecgan.errors import UserError
 from irecgan.files import atomic_path
@@ -28,7 +29,6 @@ UNREADABLE = (
 """What readers raise on damaged files."""
 _COMPRESSION = (".gz", ".zst")
 _FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".jsonl": "JSON lines", ".ndjson": "JSON lines"}
-_IDS = (SESSION, USER, SLATE, CLICK, LAST_TOUCHED)
 _ROW_GROUP = 131_072  # steps of a part
 
 
@@ -115,22 +115,6 @@ def files_in(directory: Path) -> list[Path]:
     """The files of a directory that are read, in name order; hidden ones, as unfinished files are, are not."""
     files = (file for file in directory.iterdir() if not file.name.startswith("."))
     return sorted(file for file in files if _known_format(file))
-
-
-def with_whole_ids(frame: pl.DataFrame) -> pl.DataFrame:
-    """Ids that are whole floats as integers, to stand beside the ids of other files: columns with gaps often are."""
-    return frame.with_columns(_whole(frame[column]) for column in _IDS if column in frame.columns)
-
-
-def _whole(ids: pl.Series) -> pl.Series:
-    listed = isinstance(ids.dtype, pl.List)
-    values = ids.explode() if listed else ids
-    if not values.dtype.is_float():
-        return ids
-    whole = (values % 1 == 0) & (values.abs() <= LARGEST_WHOLE_FLOAT) | values.is_nan()
-    if not whole.fill_null(value=True).all():
-        return ids  # whoever checks the ids says what is wrong
-    return ids.cast(pl.List(pl.Int64) if listed else pl.Int64, strict=False)
 
 
 def with_file(frame: pl.DataFrame, file: Path) -> pl.DataFrame:

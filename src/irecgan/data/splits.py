@@ -6,7 +6,7 @@ import polars as pl
 
 from irecgan.data.columns import LAST_EVENT, SESSION, TIMESTAMP, USER
 from irecgan.data.log import LogPart, SessionLog
-from irecgan.data.validation import parsed_times
+from irecgan.data.validation import TEXT, parsed_times
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
@@ -67,7 +67,7 @@ def _time(log: SessionLog, streams: Streams) -> pl.Series:  # noqa: ARG001
     times = log.frame[column]
     if times.has_nulls():
         raise UserError(f"{log.name}: column {column}: found an empty value; expected a time on every row")
-    if times.dtype in (pl.String, pl.Categorical, pl.Enum):  # beside a column of steps it is kept as it was written
+    if times.dtype in TEXT:  # beside a column of steps it is kept as it was written
         parsed = parsed_times(times.cast(pl.String))
         for found in times.filter(parsed.is_null()).head(1):
             raise UserError(

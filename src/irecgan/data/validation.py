@@ -7,7 +7,6 @@ import polars as pl
 from irecgan.data.columns import (
     CLICK,
     FILE,
-    LARGEST_WHOLE_FLOAT,
     LAST_TOUCHED,
     PROPENSITY,
     REWARD,
@@ -19,6 +18,7 @@ from irecgan.data.columns import (
     TIMESTAMP,
     USER,
 )
+from irecgan.data.ids import are_whole
 from irecgan.data.slices import session_starts, slices
 from irecgan.errors import UserError
 
@@ -27,7 +27,8 @@ Rule = tuple[str, pl.Expr, str]
 _ONCE = "no item twice"
 _INSIDE = "an item of the slate, or nothing"
 _MENDABLE = (_ONCE, _INSIDE)
-_TEXT = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+TEXT = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+"""Types of columns that are text, or hold nothing."""
 _LARGEST_REWARD = 1e18  # its square is still a finite float32
 
 
@@ -109,7 +110,7 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     if not isinstance(frame.schema[SLATE], pl.List):
         raise UserError(f"{name}: column {SLATE}: found type {frame.schema[SLATE]}; expected a list of item ids")
     for column in (CLICK, LAST_TOUCHED, USER):
-        if column in frame.columns and frame.schema[column] in _TEXT:
+        if column in frame.columns and frame.schema[column] in TEXT:
             frame = frame.with_columns(_without_blanks(frame[column]))
     own = [column for column in (SESSION, USER) if column in frame.columns]
     for column in (SLATE, CLICK, *own):
@@ -133,12 +134,11 @@ def _written(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
     """The ids of ``column`` as Int64 or as text. Whole floats count as integers: columns with gaps often hold them."""
     source, listed = frame[column], column == SLATE
     kind = _inner(source) if listed else source.dtype
-    if not (kind.is_integer() or kind.is_float() or kind in _TEXT):
+    if not (kind.is_integer() or kind.is_float() or kind in TEXT):
         raise UserError(f"{name}: column {column}: found type {kind}; expected integers or strings as ids")
     if kind.is_float():
         ids = source.explode() if listed else source
-        whole = ids.is_nan() | ((ids % 1 == 0) & (ids.abs() <= LARGEST_WHOLE_FLOAT))
-        for found in ids.filter(~whole).head(1):
+        for found in ids.filter(~are_whole(ids)).head(1):
             at = int((source.list.contains(found) if listed else source == found).arg_max() or 0)
             raise UserError(f"{_place(frame, name, at)}: column {column}: found {found}; expected integers or strings")
     to = pl.Int64 if kind.is_float() or _fits(source) else pl.String
@@ -163,7 +163,7 @@ def _fits(values: pl.Series) -> bool:
 def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name: str) -> pl.Expr:
     """The values of ``column`` as item ids of type ``kind``; null where none could be written so."""
     found = frame.schema[column]
-    if not (found.is_integer() or found.is_float() or found in _TEXT):
+    if not (found.is_integer() or found.is_float() or found in TEXT):
         raise UserError(f"{name}: column {column}: found type {found}; expected item ids")
     whole = pl.col(column)
     if found.is_float():  # as columns with gaps often are
@@ -193,11 +193,11 @@ def _written_shortest(text: pl.Series) -> bool:
 
 def _cast(frame: pl.DataFrame, column: str, kind: type[pl.DataType], expected: str, name: str) -> pl.DataFrame:
     source = frame[column]
-    if not (source.dtype.is_numeric() or source.dtype in _TEXT):
+    if not (source.dtype.is_numeric() or source.dtype in TEXT):
         raise UserError(f"{name}: column {column}: found type {source.dtype}; expected {expected}")
     if source.dtype == kind:
         return frame
-    if source.dtype in _TEXT:
+    if source.dtype in TEXT:
         source = source.cast(pl.String)
     cast = source.cast(pl.Float64, strict=False).cast(kind, strict=False)
     if not source.dtype.is_float():  # large integers are no floats
@@ -214,9 +214,9 @@ def _cast(frame: pl.DataFrame, column: str, kind: type[pl.DataType], expected: s
 def _timestamps(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """Timestamps as numbers or as datetimes; ISO text is parsed."""
     source = frame[TIMESTAMP]
-    if not (source.dtype.is_numeric() or source.dtype.is_temporal() or source.dtype in _TEXT):
+    if not (source.dtype.is_numeric() or source.dtype.is_temporal() or source.dtype in TEXT):
         raise UserError(f"{name}: column {TIMESTAMP}: found type {source.dtype}; expected numbers or ISO dates")
-    parsed = parsed_times(source.cast(pl.String)) if source.dtype in _TEXT else source
+    parsed = parsed_times(source.cast(pl.String)) if source.dtype in TEXT else source
     wrong = source.is_not_null() & parsed.is_null()
     if parsed.dtype.is_float():
         wrong |= parsed.is_not_null() & ~parsed.is_finite()

@@ -6,8 +6,9 @@ from pathlib import Path
 import polars as pl
 
 from irecgan.data.columns import FILE
+from irecgan.data.ids import with_whole_ids
 from irecgan.data.memory import refuse_too_large
-from irecgan.data.reading import read_frame, with_file, with_whole_ids
+from irecgan.data.reading import read_frame, with_file
 from irecgan.data.sources.interface import Raw
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
@@ -26,5 +27,5 @@ def read_log(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG001
 
 def _from(path: Path) -> pl.DataFrame:
     """The rows of ``path``, with the name of their file for messages."""
-    frame = with_whole_ids(read_frame(path))
-    return frame if FILE in frame.columns else with_file(frame, path)
+    frame = read_frame(path)
+    return frame if FILE in frame.columns else with_file(with_whole_ids(frame), path)

@@ -7,14 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.filters import SessionLength, apply_filters
 from irecgan.data.location import find_prepared, prepared_shares
 from irecgan.data.log import SessionLog
-from irecgan.data.reading import read_frame
+from irecgan.data.sources.canonical import read_log
 from irecgan.data.splits import SHARES, Shares, split_log
 from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.first_list import first_list
@@ -87,7 +85,7 @@ def _source(
     """The whole log of a cell, the world it came from where that is known, and the shares of its parts."""
     if cell.log != SHOP:
         directory = locations(settings)[cell.log]
-        return None, _whole(directory, cell.log), prepared_shares(directory)
+        return None, _whole(directory, cell.log, streams), prepared_shares(directory)
     world = draw_shop(settings.shop.items, seed=cell.seed)
     log = simulated_log(
         PresentedOrder(), world, settings.shop.sessions, max_length=LONGEST, streams=streams.child("log"), name=SHOP
@@ -96,13 +94,13 @@ def _source(
     return world, SessionLog.from_frame(frame, SHOP), SHARES
 
 
-def _whole(directory: Path, name: str) -> SessionLog:
+def _whole(directory: Path, name: str, streams: Streams) -> SessionLog:
     """All parts of a prepared log, to be split anew."""
     prepared = find_prepared(directory)
     if prepared is None:
         raise ValueError(f"{directory}: not a prepared log")
-    frames = [read_frame(path) for path in (prepared.train, prepared.validation, prepared.test)]
-    return SessionLog.from_frame(pl.concat(frames, how="diagonal_relaxed"), name)
+    whole = read_log([prepared.train, prepared.validation, prepared.test], streams)
+    return SessionLog.from_frame(whole.frame, name)
 
 
 def _naive(train: SessionLog, catalogue: Catalogue, world: ShopWorld | None, streams: Streams) -> _Ways:
