@@ -4,6 +4,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn, cast
@@ -44,9 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         name, rest = _command(list(sys.argv[1:] if argv is None else argv))
         with ending_when_terminated():
             return _run(name, rest)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     except (UserError, OSError, MemoryError, RuntimeError) as error:
         if (text := _to_mend(error)) is None:
             raise
@@ -79,8 +77,15 @@ def _run(name: str, argv: list[str]) -> int:
     args = parser.parse_args(argv)
     output = command.run(args)
     if speaks():
-        print(json.dumps(output.json, allow_nan=False) if args.json else output.text)
+        _say(json.dumps(output.json, allow_nan=False) if args.json else output.text)
     return 0
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _to_mend(error: Exception) -> str | None:

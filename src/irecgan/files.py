@@ -1,5 +1,6 @@
 """Writing files so that nothing half-written is ever seen under its final name."""
 
+import hashlib
 import json
 import os
 import re
@@ -101,6 +102,15 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
         raise UserError(f"{path}: not valid JSON ({error})") from None
+
+
+def digest_of(*paths: Path) -> str:
+    """SHA-256 of the contents of one file, or of those of several in order."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def _umask() -> int:

@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from irecgan.errors import UserError
 from irecgan.execution.here import Here
-from irecgan.execution.interface import Executor
+from irecgan.execution.interface import Done, Executor
 from irecgan.execution.processes import LocalProcesses
 from irecgan.execution.ray_cluster import Cluster
 from irecgan.execution.ray_tasks import RayTasks
@@ -197,3 +198,16 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_addresses_of_ray_clients_are_refused(ray_address: str) -> None:
     with pytest.raises(UserError, match=r"^--ray ray://head:10001: expected local, auto or HOST:PORT"):
         Cluster("ray://head:10001")._expect_answer()
+
+
+def test_a_worker_that_dies_while_it_is_idle_is_replaced() -> None:
+    with LocalProcesses(1).open(squared) as workers:
+        first: Any = workers.begin(1)
+        workers.first_finished([first])
+        first.process.kill()
+        first.process.join()
+        second = workers.begin(2)
+        assert second is not first
+        _, done = workers.first_finished([second])
+        assert isinstance(done, Done)
+        assert done.result[0] == 4

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from irecgan.experiments.bias.cell import work
-from irecgan.experiments.bias.conclude import conclude
+from irecgan.experiments.bias.conclude import answer, conclude
 from irecgan.experiments.bias.plot import figures
 from irecgan.experiments.bias.results import bias_of, change, grouped, size_of_bias
 from irecgan.experiments.bias.settings import ARMS, PRESETS, BiasCell, BiasSettings, WorldSettings, cells
@@ -118,3 +118,14 @@ def test_a_cell_gives_the_same_figures_every_time(
 ) -> None:
     cell, found = results[0]
     assert work(SETTINGS, cell, tmp_path) == found
+
+
+def test_trainings_that_stopped_early_leave_gaps(results: list[tuple[BiasCell, dict[str, Any]]]) -> None:
+    short = [(c, {**found, "rounds": found["rounds"][:-1]} if c.seed == 0 else found) for c, found in results]
+    for drawn in figures(grouped(short)).values():
+        ElementTree.fromstring(drawn)
+
+
+def test_one_seed_says_nothing_of_the_discriminator(results: list[tuple[BiasCell, dict[str, Any]]]) -> None:
+    for group in grouped([(cell, found) for cell, found in results if cell.seed == 0]):
+        assert all(said.startswith(("one seed", "not finite")) for said in answer(group)[1:])

@@ -32,3 +32,15 @@ def test_differences_are_of_the_same_sessions() -> None:
     assert ours.minus(theirs).interval().mean == 0
     with pytest.raises(ValueError, match="found other sessions or steps"):
         ours.minus(Pooled.of([repeat(["a", "c"], [1, 3], [0, 3])], "p@1"))
+
+
+def test_shares_spread_as_their_interval_does() -> None:
+    """Of sessions that are all better by .3 a step nothing is left to chance, however long they are."""
+    g = np.random.default_rng(1)
+    steps = g.integers(1, 20, 200).astype(float)
+    certain = Pooled(tuple(range(200)), steps, 0.3 * steps)
+    assert certain.shares() == pytest.approx([0.3] * 200)
+    noisy = Pooled(tuple(range(200)), steps, g.binomial(steps.astype(int), 0.3).astype(float))
+    spread = 1.959964 * np.std(noisy.shares(), ddof=1) / np.sqrt(200)
+    assert np.mean(noisy.shares()) == pytest.approx(noisy.mean)
+    assert noisy.interval().high - noisy.mean == pytest.approx(spread)

@@ -141,3 +141,40 @@ def test_claims_and_report_of_known_results() -> None:
     assert verdicts["Not in the paper: IRecGAN beats every naive order and GRU4Rec"] == "does not hold"
     assert conclusion.html.count("<svg") == 2
     assert "6.79 ± 0.44, 35.06 ± 0.48" in conclusion.html
+
+
+def test_context_that_a_model_has_learned_is_read_where_it_is_measured(tmp_path: Path) -> None:
+    """The hour alone tells what is clicked."""
+    rows = [
+        {"session_id": i, "step": t, "slate": [1, 2, 3, 4], "click": 1 + (i + t) % 4, "hour": f"h{(i + t) % 4}"}
+        for i in range(120)
+        for t in range(3)
+    ]
+    SessionLog.from_frame(pl.DataFrame(rows)).write(tmp_path / "log.parquet")
+    prepare("log", [tmp_path / "log.parquet"], tmp_path / "hours")
+    settings = Table1Settings(
+        shop=SMALL.shop,
+        logs=(str(tmp_path / "hours"),),
+        models=("lstm",),
+        min_candidates=2,
+        training=("context_features=hour", "units=16", "user_learning_rate=0.02", "user_epochs=15"),
+    )
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    found = work(settings, Table1Cell(log="hours", split="random", seed=0, row="lstm"), scratch)
+    assert found["lstm"]["rerank"]["p@1"]["mean"] > 0.9
+
+
+def test_first_lists_that_are_all_too_short_are_not_measured(tmp_path: Path) -> None:
+    rows = [
+        {"session_id": i, "step": t, "slate": list(range(2 + 4 * t)), "click": (i + t) % 2}
+        for i in range(60)
+        for t in range(2)
+    ]
+    SessionLog.from_frame(pl.DataFrame(rows)).write(tmp_path / "log.parquet")
+    prepare("log", [tmp_path / "log.parquet"], tmp_path / "short")
+    settings = SMALL.model_copy(update={"logs": (str(tmp_path / "short"),), "models": (), "seeds": 1})
+    conclusion = run_study(find_experiment("table1"), settings, tmp_path / "out", Here())
+    (part,) = conclusion.json["parts"]
+    assert "first@1" not in part["rows"]["popularity"]
+    assert "80% to learn from, 10% to stop by, 10% to rerank" in conclusion.html

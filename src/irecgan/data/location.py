@@ -19,6 +19,11 @@ class Prepared:
     validation: Path
     test: Path
 
+    @property
+    def files(self) -> list[Path]:
+        """All of them, in this order."""
+        return [self.train, self.validation, self.test]
+
 
 def prepared_shares(path: Path) -> Shares:
     """The shares of the parts of a prepared directory; the usual ones where its report is of an older version."""

@@ -20,6 +20,7 @@ class Interval:
     low: float
     high: float
     known: bool = False  # exact, and no estimate at all
+    alone: bool = False  # of one value, so that nothing tells how far it may be off
 
     @classmethod
     def exact(cls, value: float) -> "Interval":

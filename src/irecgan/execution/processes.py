@@ -51,9 +51,18 @@ class _Workers:
         self.slots = count
 
     def begin(self, task: Any) -> _Worker:
-        worker = self._idle.pop() if self._idle else _started(self._work)
+        while self._idle:
+            worker = self._idle.pop()
+            try:
+                worker.connection.send(task)
+            except OSError:  # it died since it answered
+                _bury(worker)
+            else:
+                break
+        else:
+            worker = _started(self._work)
+            worker.connection.send(task)
         self._busy.append(worker)
-        worker.connection.send(task)
         return worker
 
     def first_finished(self, begun: Sequence[_Worker]) -> tuple[_Worker, Done[Any] | Refused | Lost]:
@@ -63,8 +72,7 @@ class _Workers:
         try:
             outcome = worker.connection.recv()
         except (EOFError, ConnectionResetError):
-            worker.connection.close()
-            worker.process.join()
+            _bury(worker)
             return worker, Lost(f"its process ended with {worker.process.exitcode}; out of memory, perhaps")
         self._idle.append(worker)
         if isinstance(outcome, BaseException):
@@ -80,6 +88,12 @@ class _Workers:
             worker.process.join(_PATIENCE)
             worker.process.kill()
             worker.process.join()
+
+
+def _bury(worker: _Worker) -> None:
+    """Of a worker whose process has ended."""
+    worker.connection.close()
+    worker.process.join()
 
 
 def _started(work: Packed) -> _Worker:

@@ -44,6 +44,7 @@ _TABLE: tuple[Experiment[Any, Any], ...] = (
         table1.cells,
         table1_cell.work,
         table1_conclude.conclude,
+        inputs=table1.inputs,
     ),
     Experiment(
         "bias",
@@ -61,6 +62,7 @@ _TABLE: tuple[Experiment[Any, Any], ...] = (
         beyond_cell.work,
         beyond_conclude.conclude,
         beyond.GROWS,
+        beyond.inputs,
     ),
 )
 

@@ -1,6 +1,5 @@
 """Writing and reading run directories."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import irecgan
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.statistics import ItemCounts
 from irecgan.errors import UserError
+from irecgan.files import digest_of
 from irecgan.models.content import Inputs
 from irecgan.models.networks import NETWORKS, Deployed, ModelName, Network, blank_network, readers
 from irecgan.models.recurrent import Size
@@ -69,7 +69,7 @@ def save_run(
         reward_law=reward_law,
         slate_size=run.slate_size,
         final_slates=run.final_slates,
-        files={name: _digest(directory / name) for name in names},
+        files={name: digest_of(directory / name) for name in names},
         decision=decision,
     ).write(directory)
 
@@ -84,7 +84,7 @@ def load_run(directory: Path) -> Run:
         path = directory / name
         if not path.is_file():
             raise UserError(f"{path}: no such file; run.json says that it belongs to the run")
-        if _digest(path) != digest:
+        if digest_of(path) != digest:
             raise UserError(f"{path}: found contents that differ from those that run.json was written for")
     catalogue, popularity, co_clicks = read_items(directory)
     if len(catalogue) != manifest.size.items:
@@ -137,8 +137,3 @@ def _load_network(path: Path, name: ModelName, manifest: Manifest, inputs: Input
     except (SafetensorError, RuntimeError) as error:
         raise UserError(f"{path}: not the weights of this run ({error})") from None
     return network.eval().requires_grad_(requires_grad=False)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

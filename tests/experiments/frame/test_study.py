@@ -1,6 +1,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from irecgan.errors import UserError
 from irecgan.execution.here import Here
 from irecgan.experiments.frame.study import (
     CELLS,
+    FIGURES,
     REPORT,
     RESULTS,
     Cell,
@@ -18,6 +20,7 @@ from irecgan.experiments.frame.study import (
     Settings,
     run_study,
 )
+from irecgan.experiments.registry import find_experiment
 
 
 class Numbers(Settings):
@@ -98,3 +101,76 @@ def test_wrong_settings_and_presets_are_named() -> None:
         Numbers().changed({"logs": ("one",)})
     with pytest.raises(UserError, match=r"^--preset most: no such preset; expected one of all$"):
         SQUARES.preset("most")
+
+
+def test_a_cell_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def counted(settings: Numbers, results: Sequence[tuple[Number, Json]]) -> Conclusion:
+        seen.extend(cell.number for cell, _ in results)
+        return conclude(settings, results)
+
+    run_study(replace(SQUARES, conclude=counted), Numbers(numbers=(2, 1, 2)), tmp_path / "out", Here())
+    assert seen == [2, 1]
+
+
+def test_cells_that_would_leave_one_file_are_refused(tmp_path: Path) -> None:
+    def alike(settings: Numbers) -> list[Number]:
+        return [Number(number=1, law=law) for law in ("a/b", "a:b")]
+
+    with pytest.raises(UserError, match="found a/b and a:b in one study"):
+        run_study(replace(SQUARES, cells=alike), Numbers(), tmp_path / "out", Here())
+    assert not (tmp_path / "out").exists()
+
+
+def test_inputs_stay_what_they_were(tmp_path: Path) -> None:
+    def reading(**inputs: str) -> Experiment[Numbers, Number]:
+        return replace(SQUARES, inputs=lambda _: {f"--log {name}": digest for name, digest in inputs.items()})
+
+    out = tmp_path / "out"
+    run_study(reading(a="1"), Numbers(), out, Here())
+    run_study(reading(a="1", b="2"), Numbers(), out, Here())
+    for other in (reading(a="3"), reading(b="3")):
+        with pytest.raises(UserError, match=r"--log [ab]: not what it was when .*out was begun"):
+            run_study(other, Numbers(), out, Here())
+    run_study(reading(b="2"), Numbers(), out, Here())
+
+
+def test_figures_of_rows_that_are_gone_do_not_stay(tmp_path: Path) -> None:
+    def drawing(*names: str) -> Experiment[Numbers, Number]:
+        return replace(SQUARES, conclude=lambda s, r: replace(conclude(s, r), figures=dict.fromkeys(names, "<svg/>")))
+
+    run_study(drawing("one", "two"), Numbers(), tmp_path / "out", Here())
+    run_study(drawing("two"), Numbers(), tmp_path / "out", Here())
+    assert [path.name for path in (tmp_path / "out" / FIGURES).iterdir()] == ["two.svg"]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_error_takes_back_no_more_than_was_begun(tmp_path: Path, begun: bool) -> None:
+    """A directory that was there stays, and so does a study of before with what was laid beside it."""
+    out = tmp_path / "out"
+    out.mkdir()
+    refusing = Numbers(numbers=(1,), refused=1)
+    if begun:
+        run_study(replace(SQUARES, cells=lambda _: []), refusing, out, Here())
+        (out / "notes.md").write_text("mine")
+    with pytest.raises(UserError, match="this number is wrong"):
+        run_study(SQUARES, refusing, out, Here())
+    assert (out / "notes.md").exists() == begun
+    assert any(out.iterdir()) == begun
+
+
+@pytest.mark.parametrize(
+    ("experiment", "setting", "value"),
+    [
+        ("figure2", "evaluation_sessions", 0),
+        ("figure2", "blocks", [{"law": "softmax", "logs": ["mix"], "sizes": [0]}]),
+        ("figure2", "preset", "bogus"),
+        ("figure3", "rounds", 0),
+        ("figure3", "sessions", 1),
+        ("table1", "shop", {"items": 200, "sessions": 0, "evaluation_sessions": 10}),
+    ],
+)
+def test_settings_that_leave_nothing_to_measure_are_refused(experiment: str, setting: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"setting {setting}"):
+        find_experiment(experiment).preset("quick").changed({setting: value})

@@ -69,8 +69,8 @@ class Goal:
 def _verdict(goal: float, found: Interval) -> str:
     """Whether a goal was met: by the mean, and by the whole interval."""
     if found.mean >= goal:
-        return "met" if found.low >= goal else "met on average"
-    return "missed on average" if found.high >= goal else "missed"
+        return "met" if found.low >= goal and not found.alone else "met on average"
+    return "missed on average" if found.high >= goal or found.alone else "missed"
 
 
 def _percent(share: Interval) -> str:

@@ -9,8 +9,12 @@ from irecgan.experiments.table1.differences import AGAINST, DIFFERENCES, differe
 from irecgan.experiments.table1.plot import precision_plot, worth_plot
 from irecgan.experiments.table1.results import WORTH, Part
 
+_SPLIT = {
+    "time": "Trained on the earlier part of the log, measured on the later one. ",
+    "random": "Trained on one part of the log, measured on another, both drawn at random. ",
+}
 _TEXT = (
-    "Trained on the earlier part of the log, measured on the later one. P@k: the clicked item stands among the first k "
+    "P@k: the clicked item stands among the first k "
     "of the reranked list; ties count against a ranking, and lists of at most k items have a P@k of 1. Clicks follow "
     "what was shown, so orders like the logged one are favoured. "
 )
@@ -21,7 +25,7 @@ _TRUTH = "What each earns in the true world when it orders the lists of new sess
 
 def list_sections(part: Part) -> list[Section]:
     """Table and plots of one log."""
-    text = _TEXT + (_OVER_SEEDS if part.has_worth else _OVER_SESSIONS)
+    text = _SPLIT[part.split] + _TEXT + (_OVER_SEEDS if part.has_worth else _OVER_SESSIONS)
     sections = [Section(f"Lists: {part.title}", text, list_table(part), precision_plot(part))]
     if (beside := differences(part)) is not None:
         sections.append(Section(f"Lists: {part.title}, less {AGAINST}", DIFFERENCES, beside))

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from irecgan.data.columns import TIMESTAMP
 from irecgan.data.location import find_prepared
 from irecgan.experiments.beyond.given import given_worlds, read_given
-from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Count, Distinct, Models, Preset, Seeds, Settings
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Shop, Split, Table1Cell, Table1Settings, locations
+from irecgan.experiments.table1.settings import inputs as lists_inputs
+from irecgan.files import digest_of
 from irecgan.training.lists.boosting import has_lightgbm
 
 REFERENCES = "references"
@@ -25,7 +27,6 @@ _LOGGER = logging.getLogger("irecgan")
 
 Log = Literal["random", "max", "mix"]
 _LOGS: tuple[Log, ...] = ("mix", "max", "random")
-Size = Annotated[int, Field(ge=1)]
 
 
 class Block(BaseModel):
@@ -34,11 +35,11 @@ class Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     law: str
-    logs: Annotated[tuple[Log, ...], Field(min_length=1)]
-    sessions: Size
-    states: Size = 10
-    items: Size = 50
-    slate_size: Size = 10
+    logs: Distinct[Log]
+    sessions: Count
+    states: Count = 10
+    items: Count = 50
+    slate_size: Count = 10
     seeds: Seeds | None = None  # as many as the whole study has, when not given
 
 
@@ -50,9 +51,9 @@ class BeyondSettings(Settings):
     seeds: Seeds = 10
     first_seed: Annotated[int, Field(ge=0)] = 0  # of worlds, shops and repeats: others are held out
     worlds: tuple[str, ...] = ()  # files of worlds beside those that are drawn; each has a log of each policy a seed
-    world_sessions: Size = 1_000  # in each of their logs
-    evaluation_sessions: Size = 8_000
-    preset: str = "small"  # of the trainings
+    world_sessions: Count = 1_000  # in each of their logs
+    evaluation_sessions: Count = 8_000
+    preset: Preset = "small"  # of the trainings
     shop: Shop
     shop_seeds: Annotated[int, Field(ge=0)] = 3  # shops; 0 leaves them out
     logs: tuple[str, ...] = ()  # prepared directories, beside the shop
@@ -154,6 +155,12 @@ def cells(settings: BeyondSettings) -> list[BeyondCell]:
         found += _worlds(settings, blocks, repeat)
         found += _lists(settings, repeat)
     return list(dict.fromkeys(found))
+
+
+def inputs(settings: BeyondSettings) -> dict[str, str]:
+    """A digest of each log and world that is given."""
+    worlds = {f"--world {name}": digest_of(path) for name, path in given_worlds(settings.worlds).items()}
+    return lists_inputs(settings.lists) | worlds
 
 
 def _given_blocks(settings: BeyondSettings) -> Iterator[Block]:

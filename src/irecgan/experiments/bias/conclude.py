@@ -85,6 +85,8 @@ def answer(group: Group) -> list[str]:
 def _verdict(difference: Interval | None) -> str:
     if difference is None:
         return "not finite"
+    if difference.alone:
+        return f"one seed ({difference.mean:+.3g})"
     word = "lower" if difference.high < 0 else "higher" if difference.low > 0 else "no different"
     return f"{word} ({_signed(difference)})"
 

@@ -11,6 +11,7 @@ from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.bias.results import ESTIMATES, Group, Pick, bias_of, deviation, size_of_bias
 from irecgan.experiments.bias.settings import ARMS, Arm
 from irecgan.experiments.frame.drawing import styled, svg
+from irecgan.experiments.frame.study import Json
 
 _COLOURS = {
     "plain": "black",
@@ -101,16 +102,23 @@ def _rows_for(groups: Sequence[Group]) -> int:
 
 
 def _bias_in(estimate: str) -> Callable[[int], Pick]:
-    return lambda index: lambda result: bias_of(estimate, result["rounds"][index])
+    return lambda index: lambda result: bias_of(estimate, at) if (at := _measured(result, index)) else None
 
 
 def _figure(name: str) -> Callable[[int], Pick]:
-    return lambda index: lambda result: result["rounds"][index].get(name)
+    return lambda index: lambda result: (_measured(result, index) or {}).get(name)
+
+
+def _measured(result: Json, index: int) -> Json | None:
+    """What was measured at one time; None where the training had ended."""
+    rounds: list[Json] = result["rounds"]
+    return rounds[index] if index < len(rounds) else None
 
 
 def _curve(axes: Axes, group: Group, arm: Arm, pick: Callable[[int], Pick], *, label: str, colour: str) -> None:
     """One number round by round; a gap where some seed has none."""
-    rounds = [found["round"] for found in next(r for (name, _), r in group.results.items() if name == arm)["rounds"]]
+    measured = [[at["round"] for at in result["rounds"]] for (name, _), result in group.results.items() if name == arm]
+    rounds = max(measured, key=len)  # trainings may stop early
     means = [group.mean(arm, pick(index)) for index in range(len(rounds))]
     missing = Interval.exact(np.nan)
     known = [mean if mean is not None else missing for mean in means]

@@ -1,11 +1,11 @@
 """What the experiment ``bias`` varies and what it holds fixed."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from irecgan.experiments.frame.study import Cell, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Count, Distinct, Seeds, Settings
 from irecgan.training.config import TrainingConfig
 from irecgan.training.phases import Fit, Rounds
 from irecgan.training.recipes import Recipe, find_recipe
@@ -29,8 +29,6 @@ ARMS: dict[Arm, Recipe] = {
 }
 """Up to the rounds they are the same training."""
 
-Positive = Annotated[int, Field(ge=1)]
-
 
 class WorldSettings(BaseModel):
     """A world and its log."""
@@ -38,14 +36,14 @@ class WorldSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     law: str
-    states: Positive
-    items: Positive
-    slate_size: Positive
-    clicks: Positive  # after which every session is cut, logged, generated or played
-    sessions: Positive  # logged
-    logs: tuple[Log, ...]
+    states: Count
+    items: Count
+    slate_size: Count
+    clicks: Count  # after which every session is cut, logged, generated or played
+    sessions: Count  # logged
+    logs: Distinct[Log]
     training: Mapping[str, Any]  # settings that differ from their defaults
-    every: Positive = 1  # rounds between two measurements
+    every: Count = 1  # rounds between two measurements
 
     @property
     def config(self) -> TrainingConfig:
@@ -58,8 +56,8 @@ class BiasSettings(Settings):
 
     seeds: Seeds = 5  # of a world, its log and the training on it
     worlds: Mapping[Scale, WorldSettings]
-    measured_sessions: Positive = 2_000  # of each law, where sessions cannot be listed
-    repeats: Positive = 100  # samples of generated sessions, for the variance of an estimate
+    measured_sessions: Count = 2_000  # of each law, where sessions cannot be listed
+    repeats: Count = 100  # samples of generated sessions, for the variance of an estimate
 
 
 class BiasCell(Cell):

@@ -48,7 +48,7 @@ def panels(results: Sequence[tuple[Figure2Cell, Json]]) -> list[Panel]:
     ordered = sorted(results, key=lambda pair: pair[0].seed)
     logs = dict.fromkeys((c.law, c.log, c.sessions) for c, _ in results if c.row != REFERENCES)
     found = []
-    for law, log, sessions in sorted(logs):
+    for law, log, sessions in sorted(logs, key=lambda found: (found[0], found[2], found[1])):
         rows: dict[str, dict[Kind, list[Json]]] = {}
         for cell, result in ordered:
             if cell.law == law and (cell.row == REFERENCES or (cell.log, cell.sessions) == (log, sessions)):

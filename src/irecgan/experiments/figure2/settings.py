@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Count, Distinct, Models, Preset, Seeds, Settings
 from irecgan.training.recipes import COMPARED
 
 REFERENCES = "references"
@@ -17,18 +17,18 @@ class Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     law: str
-    logs: tuple[Literal["random", "max", "mix"], ...]
-    sizes: tuple[int, ...]
+    logs: Distinct[Literal["random", "max", "mix"]]
+    sizes: Distinct[Count]
 
 
 class Figure2Settings(Settings):
     """The paper's section 7.1: m = 10 states, n = 50 items, slates of k = 10."""
 
-    blocks: tuple[Block, ...]
+    blocks: Distinct[Block]
     models: Models = COMPARED
     seeds: Seeds = 5
-    evaluation_sessions: int = 20_000
-    preset: str = "small"  # of the trainings
+    evaluation_sessions: Count = 20_000
+    preset: Preset = "small"  # of the trainings
 
 
 class Figure2Cell(Cell):

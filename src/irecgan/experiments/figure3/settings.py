@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from irecgan.experiments.frame.study import Cell, Seeds, Settings
+from pydantic import Field
+
+from irecgan.experiments.frame.study import Cell, Count, Distinct, Preset, Seeds, Settings
 from irecgan.training.losses import AgentLoss, next_click, policy_gradient
 from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
 
@@ -53,13 +55,13 @@ METHODS = {method.name: method for method in _TABLE}
 class Figure3Settings(Settings):
     """The paper's section 7.1, online learning: rounds of interaction, each followed by an offline stage."""
 
-    laws: tuple[str, ...] = ("softmax",)
-    rounds: int = 20
-    sessions: int = 200  # of interaction in a round
-    offline_epochs: int = 2  # of the agent, over all sessions so far
+    laws: Distinct[str] = ("softmax",)
+    rounds: Count = 20
+    sessions: Annotated[int, Field(ge=2)] = 200  # of interaction in a round
+    offline_epochs: Count = 2  # of the agent, over all sessions so far
     seeds: Seeds = 5
-    evaluation_sessions: int = 4_000  # played after every round with top-k slates, by nobody learnt from
-    preset: str = "small"
+    evaluation_sessions: Count = 4_000  # played after every round with top-k slates, by nobody learnt from
+    preset: Preset = "small"
 
 
 class Figure3Cell(Cell):

@@ -4,10 +4,9 @@ Every cell leaves one file. A study that was interrupted goes on where it stoppe
 only concluded anew.
 """
 
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from irecgan.errors import UserError
 from irecgan.execution.interface import Executor
 from irecgan.execution.work_off import worked_off
 from irecgan.files import read_json, remove_leftovers, write_json, write_text
+from irecgan.training.config import PRESETS as TRAINING_PRESETS
 from irecgan.training.recipes import find_recipe
 
 CELLS = "cells"
@@ -28,8 +28,10 @@ STUDY = "study.json"
 RESULTS = "results.json"
 REPORT = "report.html"
 FIGURES = "figures"
+INPUTS = "inputs"
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 def _recipe(name: str) -> str:
@@ -39,10 +41,25 @@ def _recipe(name: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _preset(name: str) -> str:
+    if name not in TRAINING_PRESETS:
+        raise ValueError(f"no such preset of a training; expected one of {', '.join(TRAINING_PRESETS)}")
+    return name
+
+
+def _once(values: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(values))
+
+
 Model = Annotated[str, AfterValidator(_recipe)]
 """The name of a recipe."""
-Models = Annotated[tuple[Model, ...], Field(min_length=1)]
-Seeds = Annotated[int, Field(ge=1)]
+Preset = Annotated[str, AfterValidator(_preset)]
+"""The name of settings of a training."""
+Distinct = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_once)]
+"""At least one value; what is named twice counts once."""
+Models = Distinct[Model]
+Count = Annotated[int, Field(ge=1)]
+Seeds = Count
 
 
 class Settings(BaseModel):
@@ -97,7 +114,8 @@ class Experiment(Generic[S, C]):
 
     ``work`` is a function of a module, for other processes must find it; its folder is empty, and is gone
     afterwards. It gives numbers and text that JSON can hold. ``grows``: settings that say which cells there are and
-    change none of them; a study that was begun may go on with others.
+    change none of them; a study that was begun may go on with others. ``inputs``: digests, by name, of the files that
+    cells read; a study that was begun goes on with the same under a name.
     """
 
     name: str
@@ -107,6 +125,7 @@ class Experiment(Generic[S, C]):
     work: Callable[[S, C, Path], Json]
     conclude: Callable[[S, Sequence[tuple[C, Json]]], Conclusion]
     grows: tuple[str, ...] = ()
+    inputs: Callable[[S], Mapping[str, str]] = lambda _: {}
 
     def preset(self, name: str) -> S:
         """The settings called ``name``; UserError lists the names there are."""
@@ -121,20 +140,28 @@ def run_study(experiment: Experiment[S, C], settings: S, out: Path, executor: Ex
     Raises UserError when ``out`` holds something else, a cell finds a mistake in the input or loses one worker after
     another, or the workers of ``executor`` cannot be had.
     """
-    cells = experiment.cells(settings)
-    _take_up(experiment, settings, out)
-    try:
+    cells = _distinct(experiment.cells(settings))
+    with _taken_up(experiment, settings, out):
         _work_off(experiment, settings, cells, out / CELLS, executor)
-    except UserError:
-        if not any((out / CELLS).iterdir()):
-            shutil.rmtree(out)
-        raise
     conclusion = experiment.conclude(settings, [(cell, read_json(_file(out / CELLS, cell))) for cell in cells])
     write_json(out / RESULTS, conclusion.json)
     write_text(out / REPORT, conclusion.html)
     for name, figure in conclusion.figures.items():
         write_text(out / FIGURES / f"{name}.svg", figure)
+    for drawn in (out / FIGURES).glob("*.svg"):
+        if drawn.stem not in conclusion.figures:
+            drawn.unlink()  # of other rows, before
     return conclusion
+
+
+def _distinct(cells: Sequence[C]) -> list[C]:
+    """Every cell once. Raises UserError where two would leave the same file."""
+    found: dict[str, C] = {}
+    for cell in cells:
+        if (other := found.setdefault(cell.key, cell)) != cell:
+            one, two = next((a, b) for (_, a), (_, b) in zip(other, cell, strict=True) if a != b)
+            raise UserError(f"found {one} and {two} in one study; expected names that differ in more than : and /")
+    return list(found.values())
 
 
 def _work_off(experiment: Experiment[S, C], settings: S, cells: Sequence[C], folder: Path, executor: Executor) -> None:
@@ -150,24 +177,49 @@ def _work_off(experiment: Experiment[S, C], settings: S, cells: Sequence[C], fol
             bar.update()
 
 
+@contextmanager
+def _taken_up(experiment: Experiment[S, C], settings: S, out: Path) -> Iterator[None]:
+    """Begin a study in ``out``, or find the same one there; what was begun here goes if an error finds no cell done."""
+    existed, begins = out.exists(), not (out / STUDY).exists()
+    _take_up(experiment, settings, out)
+    try:
+        yield
+    except UserError:
+        if begins and not any((out / CELLS).iterdir()):
+            (out / CELLS).rmdir()
+            (out / STUDY).unlink()
+            if not existed:
+                out.rmdir()
+        raise
+
+
 def _take_up(experiment: Experiment[S, C], settings: S, out: Path) -> None:
-    """Begin a study in ``out``, or find the same one there."""
     begun = {
         "experiment": experiment.name,
         "irecgan": irecgan.__version__,
         "settings": settings.model_dump(mode="json"),
     }
+    inputs = dict(experiment.inputs(settings))
     if (out / STUDY).exists():
         before = read_json(out / STUDY)
         for key, value in begun.items():
             if not isinstance(before, dict) or _fixed(before.get(key), experiment) != _fixed(value, experiment):
                 raise UserError(f"{out / STUDY}: found a study of another {key}; expected the same, or an empty --out")
+        inputs = _same(before.get(INPUTS, {}), inputs, out)
         remove_leftovers(out / CELLS)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists already and holds no study; choose another name or remove it first")
     else:
         (out / CELLS).mkdir(parents=True)
-    write_json(out / STUDY, begun)
+    write_json(out / STUDY, begun | {INPUTS: inputs})
+
+
+def _same(before: Mapping[str, str], now: Mapping[str, str], out: Path) -> dict[str, str]:
+    """All inputs that the study has had. Raises UserError where one is no longer what it was."""
+    for name, digest in now.items():
+        if before.get(name, digest) != digest:
+            raise UserError(f"{name}: not what it was when {out} was begun; expected the same, or an empty --out")
+    return {**before, **now}
 
 
 def _fixed(value: Any, experiment: Experiment[S, C]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
+from irecgan.data.features import Code
 from irecgan.data.filters import SessionLength, apply_filters
 from irecgan.data.location import find_prepared, prepared_shares
 from irecgan.data.log import SessionLog
@@ -40,6 +41,7 @@ class _Ways:
     scorers: Mapping[str, Scorer]
     orders: Mapping[str, Policy[Any]]  # of the lists of the shop; none on a log that is given
     costs: Json = field(default_factory=dict)
+    context: Code | None = None  # what they read of a step besides its list
 
 
 def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
@@ -57,7 +59,8 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
         ways = _naive(parts["train"], catalogue, world, streams)
     else:
         ways = _learned(settings, cell, parts, world, scratch)
-    test = encode(parts["test"], catalogue, final_slates=True)  # lists without a click are measured too
+    # Lists without a click are measured too.
+    test = encode(parts["test"], catalogue, context=ways.context, final_slates=True)
     results: Json = {name: dict(ways.costs) for name in {**ways.scorers, **ways.orders}}
     for name, scorer in ways.scorers.items():
         found = rerank(
@@ -99,7 +102,7 @@ def _whole(directory: Path, name: str, streams: Streams) -> SessionLog:
     prepared = find_prepared(directory)
     if prepared is None:
         raise ValueError(f"{directory}: not a prepared log")
-    whole = read_log([prepared.train, prepared.validation, prepared.test], streams)
+    whole = read_log(prepared.files, streams)
     return SessionLog.from_frame(whole.frame, name)
 
 
@@ -131,7 +134,7 @@ def _learned(
     )
     costs = {"seconds": time.process_time() - begin}
     orders = {cell.row: policy.in_world(world.catalogue_size)} if world is not None else {}
-    return _Ways({cell.row: policy.score_slates}, orders, costs)
+    return _Ways({cell.row: policy.score_slates}, orders, costs, policy.context)
 
 
 def _translated(baselines: Baselines, catalogue: Catalogue, world: ShopWorld) -> dict[str, Policy[Any]]:

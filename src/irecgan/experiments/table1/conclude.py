@@ -1,7 +1,10 @@
 """The report of table 1."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from irecgan.data.location import prepared_shares
+from irecgan.data.splits import SHARES, Shares
 from irecgan.experiments.frame.report import Section, Table, render
 from irecgan.experiments.frame.study import Conclusion, Json
 from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
@@ -54,17 +57,22 @@ def conclude(settings: Table1Settings, results: Sequence[tuple[Table1Cell, Json]
 
 def _summary(settings: Table1Settings) -> str:
     shop = settings.shop
-    where = ", ".join(settings.logs) or (
+    where = ", ".join(f"{log} ({_shares(prepared_shares(Path(log)))})" for log in settings.logs) or (
         f"a simulated shop of {shop.items:,} items ({shop.sessions:,} sessions logged, those of one click or of more "
-        "than 40 dropped), because its true values are known"
+        f"than 40 dropped; {_shares(SHARES)}), because its true values are known"
     )
     return (
-        "Every model learns from 80 % of the sessions of a log and reranks the lists of another 10 %; the last 10 % "
-        f"say when to stop (section 7.2 of the paper). Logs: {where}. "
+        "Every model learns from one part of the sessions of a log and reranks the lists of another; a third says "
+        f"when to stop (section 7.2 of the paper). Logs: {where}. "
         f"Lists of at least {settings.min_candidates} items; "
         f"{settings.seeds} repeats, each with a split (where it is random) and a training seed of its own that all "
         f"models share; training preset '{settings.preset}'. Ties count against a ranking."
     )
+
+
+def _shares(shares: Shares) -> str:
+    train, validation, test = (share / sum(shares) for share in shares)
+    return f"{train:.0%} to learn from, {validation:.0%} to stop by, {test:.0%} to rerank"
 
 
 def _sections(part: Part) -> list[Section]:

@@ -67,5 +67,6 @@ class Pooled:
         return Pooled(self.sessions, self.steps, self.sums - other.sums)
 
     def shares(self) -> list[float]:
-        """What each session adds to the mean: S numbers whose plain mean it is."""
-        return [float(share) for share in self.sums / self.steps.mean()]
+        """S numbers whose plain mean is the mean over steps, and whose spread is that of `interval`."""
+        offset = (self.sums - self.mean * self.steps) / self.steps.mean()
+        return [float(share) for share in self.mean + offset]

@@ -41,12 +41,14 @@ class Part:
     @property
     def metrics(self) -> tuple[str, ...]:
         """What was measured."""
-        return (*RERANK, *((FIRST,) if self.by_session else ()), *(WORTH if self.has_worth else ()))
+        first = any(self.values(name, FIRST) for name in self.rows)  # no list may be long enough
+        return (*RERANK, *((FIRST,) if first else ()), *(WORTH if self.has_worth else ()))
 
     def values(self, name: str, metric: str) -> list[float]:
         """A metric of a model, one value for each seed; empty where it was not measured."""
         if metric == FIRST:
-            return [Pooled.of([result["sessions"]], metric).mean for result in self.rows[name] if self.by_session]
+            found = [Pooled.of([result["sessions"]], metric) for result in self.rows[name] if self.by_session]
+            return [pooled.mean for pooled in found if pooled.steps.any()]
         kind = "worth" if metric in WORTH else "rerank"
         return [float(result[kind][metric]["mean"]) for result in self.rows[name] if kind in result]
 

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from irecgan.data.location import find_prepared
 from irecgan.errors import UserError
-from irecgan.experiments.frame.study import Cell, Models, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Count, Distinct, Models, Preset, Seeds, Settings
+from irecgan.files import digest_of
 from irecgan.training.recipes import COMPARED
 
 NAIVE = "naive"
@@ -20,9 +21,9 @@ Split = Literal["random", "time"]
 class Shop(Settings):
     """The size of the shop world and of its log."""
 
-    items: int
-    sessions: int  # logged; those of one click or more than 40 are dropped, as in the paper
-    evaluation_sessions: int  # played by each policy in the true world
+    items: Annotated[int, Field(ge=2)]
+    sessions: Count  # logged; those of one click or more than 40 are dropped, as in the paper
+    evaluation_sessions: Count  # played by each policy in the true world
 
 
 class Table1Settings(Settings):
@@ -30,11 +31,11 @@ class Table1Settings(Settings):
 
     shop: Shop
     logs: tuple[str, ...] = ()  # prepared directories; none = the shop
-    splits: Annotated[tuple[Split, ...], Field(min_length=1)] = ("random",)
+    splits: Distinct[Split] = ("random",)
     models: Models = COMPARED
     seeds: Seeds = 5
     min_candidates: Annotated[int, Field(ge=2)] = 11
-    preset: str = "small"  # of the trainings
+    preset: Preset = "small"  # of the trainings
     training: tuple[str, ...] = ()  # changes of it, as key=value
 
 
@@ -65,6 +66,12 @@ def cells(settings: Table1Settings) -> list[Table1Cell]:
         for split in settings.splits
         for seed in range(settings.seeds)
     ]
+
+
+def inputs(settings: Table1Settings) -> dict[str, str]:
+    """A digest of each log that is given."""
+    found = {name: find_prepared(path) for name, path in locations(settings).items()}
+    return {f"--log {name}": digest_of(*prepared.files) for name, prepared in found.items() if prepared is not None}
 
 
 def locations(settings: Table1Settings) -> dict[str, Path]:
