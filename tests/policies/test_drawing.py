@@ -12,7 +12,8 @@ from irecgan.models.agent import Agent
 from irecgan.models.recurrent import Size, initialise
 from irecgan.policies import drawing
 from irecgan.policies.drawing import drawn_slate
-from irecgan.policies.ranking import RankingPolicy, first_of_ranking
+from irecgan.policies.popularity import Popularity
+from irecgan.policies.ranking import RankingPolicy, top_slate
 from irecgan.worlds.interface import Scene
 
 COUNT = 20_000
@@ -112,6 +113,16 @@ def test_lists_are_ordered_without_scores_of_the_catalogue(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("size", [1, 4, 50])
-def test_the_first_of_a_ranking_are_those_of_a_stable_sort(size: int) -> None:
-    scores = torch.randint(6, (50,), generator=torch.Generator().manual_seed(0)).float()
-    assert torch.equal(first_of_ranking(scores, size), scores.argsort(descending=True, stable=True)[:size])
+def test_the_top_slate_is_that_of_a_stable_sort(size: int) -> None:
+    scores = torch.randint(6, (20, 50), generator=torch.Generator().manual_seed(0)).float()
+    scores[3:6] = torch.rand(3, 50)  # without equal ones
+    scores[7] = -torch.inf
+    expected = scores.argsort(dim=1, descending=True, stable=True)[:, :size]
+    assert torch.equal(top_slate(scores, size), expected)
+
+
+def test_a_world_is_shown_what_a_run_recommends_where_items_are_equal() -> None:
+    counts = torch.tensor([[3.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0]]).expand(2, 8)
+    policy = RankingPolicy(Popularity(counts), 4)
+    shown = policy.propose(policy.start(5), Scene(), torch.Generator())
+    assert shown.tolist() == [[3, 0, 1, 2]] * 5

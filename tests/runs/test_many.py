@@ -12,8 +12,9 @@ from irecgan.cli import main
 from irecgan.errors import UserError
 from irecgan.execution.here import Here
 from irecgan.execution.work_off import worked_off
+from irecgan.policies.ranking import top_slate
 from irecgan.runs.histories import Chunk, read_histories, write_recommended
-from irecgan.runs.many import _first, recommend_chunk
+from irecgan.runs.many import recommend_chunk
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from small_logs import TINY, small_log
 
@@ -48,7 +49,7 @@ def test_they_are_the_slates_of_one_history_at_a_time(run: Path, histories: Path
 
 def test_equal_scores_stay_in_the_order_of_the_catalogue() -> None:
     scores = torch.tensor([[0.0, 2.0, 1.0, 1.0, 1.0], [3.0, 3.0, 3.0, 3.0, 3.0], [1.0, 2.0, 3.0, 4.0, 5.0]])
-    assert _first(scores, 3).tolist() == [[1, 2, 3], [0, 1, 2], [4, 3, 2]]
+    assert top_slate(scores, 3).tolist() == [[1, 2, 3], [0, 1, 2], [4, 3, 2]]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])

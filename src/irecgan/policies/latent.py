@@ -11,7 +11,7 @@ from irecgan.models.latent import SMALLEST, LatentState, LatentTables, LatentUse
 from irecgan.policies.drawing import noisy
 from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.planning import Plan, fixed_slates, improved_plan
-from irecgan.policies.ranking import RankingPolicy, ordered, sampled_slate
+from irecgan.policies.ranking import RankingPolicy, ordered, sampled_slate, top_slate
 from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.interface import Scene
 
@@ -150,7 +150,7 @@ class LatentPolicy:
         slate = self.ranker.slate(state)
         if self.slate_size == slate.shape[1]:
             return slate
-        return self.ranker.scores(state).topk(self.slate_size, dim=1).indices
+        return top_slate(self.ranker.scores(state), self.slate_size)
 
     def advance(self, state: LatentState, slate: Tensor, click: Tensor) -> LatentState:
         """The belief after ``click`` (B,) in ``slate`` (B, K)."""

@@ -20,8 +20,23 @@ _CELLS = 1 << 24
 
 
 def top_slate(scores: Tensor, size: int) -> Tensor:
-    """The ``size`` items of highest score, best first. (B, n) -> (B, K)"""
-    return scores.topk(size, dim=1).indices
+    """The ``size`` items of highest score, best first, those of equal score in their order. (B, n) -> (B, K)
+
+    >>> top_slate(torch.tensor([[0.1, 0.3, 0.1, 0.2]]), 3)
+    tensor([[1, 3, 0]])
+    """
+    best = scores.topk(size, dim=1).indices
+    last = scores.gather(1, best[:, -1:])  # (B, 1)
+    tied = ((scores >= last).sum(1) > size).nonzero().squeeze(1)
+    best[tied] = _first_of_equal(scores[tied], last[tied], size)
+    return ordered(scores.gather(1, best := best.sort(dim=1).values), best)
+
+
+def _first_of_equal(scores: Tensor, last: Tensor, size: int) -> Tensor:
+    """The ``size`` items above ``last`` (B, 1) or, as they come, equal to it; rising. (B, n) -> (B, K)"""
+    above, equal = scores > last, scores == last
+    left = size - above.sum(1, keepdim=True)
+    return (above | equal & (equal.cumsum(1) <= left)).nonzero()[:, 1].view(-1, size)
 
 
 def sampled_slate(scores: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -30,17 +45,6 @@ def sampled_slate(scores: Tensor, size: int, generator: torch.Generator) -> Tens
     By noise on all items in catalogues of fewer than LARGE; by draws from the cumulative chances in others.
     """
     return (noisy_slate if scores.shape[1] < LARGE else drawn_slate)(scores, size, generator)
-
-
-def first_of_ranking(scores: Tensor, size: int) -> Tensor:
-    """The ``size`` items of highest score, those of equal score in their order. (n,) -> (K,)
-
-    >>> first_of_ranking(torch.tensor([0.1, 0.3, 0.1, 0.2]), 3)
-    tensor([1, 3, 0])
-    """
-    last = scores.topk(size).values[-1]
-    among = (scores >= last).nonzero().squeeze(1)
-    return among[scores[among].argsort(descending=True, stable=True)[:size]]
 
 
 def ordered(scores: Tensor, candidates: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from irecgan.errors import UserError
 from irecgan.execution.interface import Executor
 from irecgan.execution.work_off import worked_off
 from irecgan.policies.interface import Ranker
-from irecgan.policies.ranking import first_of_ranking
+from irecgan.policies.ranking import top_slate
 from irecgan.rows import Rows
 from irecgan.runs.histories import HISTORY, ITEMS, PROBABILITIES, Chunk, read_histories, write_recommended
 from irecgan.runs.trained import Context, TrainedPolicy, load_policy
@@ -108,7 +108,7 @@ def recommend_many(
     found = []
     for rows in torch.arange(len(lengths)).split(max(_ROWS, _CELLS // ranker.catalogue_size)):
         scores = ranker.scores(state.take(rows.to(policy.device))).cpu()
-        best = _first(scores, k)
+        best = top_slate(scores, k)
         found.append((best, scores.softmax(1).gather(1, best)))
     items, probabilities = zip(*found, strict=True)
     return torch.cat(items), torch.cat(probabilities)
@@ -130,14 +130,3 @@ def _states(ranker: Ranker[Any], clicks: Tensor, lengths: Tensor) -> Rows:
             state = ranker.advance(state, clicks[begin[:going] + step])
     shortest_last = finished[::-1]
     return shortest_last[0].join(shortest_last[1:]).take(order.argsort().to(clicks.device))
-
-
-def _first(scores: Tensor, k: int) -> Tensor:
-    """The ``k`` items of highest score in each row, those of equal score in their order. (B, n) -> (B, K)"""
-    best = scores.topk(k, dim=1).indices.sort(dim=1).values
-    among = scores.gather(1, best)
-    best = best.gather(1, among.argsort(dim=1, descending=True, stable=True))
-    tied = ((scores >= among.min(dim=1, keepdim=True).values).sum(1) > k).nonzero().squeeze(1)
-    for row in tied.tolist():  # few: scores are real numbers
-        best[row] = first_of_ranking(scores[row], k)
-    return best

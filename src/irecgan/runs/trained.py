@@ -26,7 +26,7 @@ from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.latent import LatentRanker, acting
 from irecgan.policies.lists import ListRanker
 from irecgan.policies.popularity import Popularity
-from irecgan.policies.ranking import UserRanker, first_of_ranking
+from irecgan.policies.ranking import UserRanker, top_slate
 from irecgan.policies.translated import Translated
 from irecgan.rows import Rows
 from irecgan.runs.store import Run, load_run
@@ -104,10 +104,9 @@ class TrainedPolicy:
         if k < 1:
             raise UserError(f"k: found {k}, expected at least 1")
         ranker = self.within(context)
-        scores: Tensor = ranker.scores(self._state(ranker, history))[0].cpu()
-        probability = scores.softmax(0)
-        best = first_of_ranking(scores, min(k, len(scores)))  # by score: probabilities far below the first are all 0
-        return Recommendation(self.catalogue.ids_of(best), probability[best].tolist())
+        scores: Tensor = ranker.scores(self._state(ranker, history)).cpu()
+        best = top_slate(scores, min(k, scores.shape[1]))[0]  # by score: probabilities far below the first are all 0
+        return Recommendation(self.catalogue.ids_of(best), scores[0].softmax(0)[best].tolist())
 
     @torch.no_grad()
     def rerank(
