@@ -1,3 +1,6 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -85,6 +88,9 @@ def test_popularity_counts_returns_and_keeps_the_first_step_apart() -> None:
     scores = Popularity(counts).score_slates(sessions.batch(torch.arange(2)))
     assert scores[0].tolist() == [4, 0]  # t = 0 shows items 0 and 1
     assert scores[1].tolist() == [4, 0]  # t = 1 shows items 1 and 2
+    batch = sessions.batch(torch.tensor([1]))
+    strange = Popularity(counts).score_slates(replace(batch, slate=torch.where(batch.slate == 0, 3, batch.slate)))
+    assert strange[0].tolist() == [-math.inf, 0]  # an unknown item is behind all others
     state = Popularity(counts).start(1)
     assert Popularity(counts).scores(state).tolist() == [[4, 0, 0]]
     later = Popularity(counts).advance(state, torch.tensor([0]))

@@ -117,10 +117,10 @@ def test_logged_slates_score_as_the_ranker_scores_step_by_step(unknown: bool) ->
     found[batch.real] = ranker.score_slates(batch)
     state = ranker.start(len(batch))
     for t in range(batch.slate.shape[1]):
-        scores = torch.nn.functional.pad(ranker.scores(state), (0, 1))  # an unknown item scores 0
+        scores = torch.nn.functional.pad(ranker.scores(state), (0, 1), value=-torch.inf)  # an unknown item is last
         expected = scores.gather(1, batch.slate[:, t])
         assert torch.equal(found[:, t][batch.real[:, t]], expected[batch.real[:, t]])
-        asked = ranker.scores_of(state, batch.slate[:, t]).where(batch.slate[:, t] < ranker.catalogue_size, 0.0)
+        asked = ranker.scores_of(state, batch.slate[:, t]).where(batch.slate[:, t] < ranker.catalogue_size, -torch.inf)
         assert torch.equal(asked, expected)
         state = ranker.advance(state, batch.click[:, t])
 

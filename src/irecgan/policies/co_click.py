@@ -189,7 +189,7 @@ class CoClick:
         return History(self.popularity.advance(state.begun, click), clicks, self.catalogue_size)
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
-        """Scores of the items shown at the M real steps. (M, K) float64; 0 where nothing is shown"""
+        """Scores of the items shown at the M real steps. (M, K) float64; -inf for the index n"""
         related = torch.zeros(batch.slate.shape)  # (B, T, K)
         for lag in range(batch.slate.shape[1] - 1, 0, -1):  # oldest first, as `scores` sums them
             click = batch.click[:, :-lag, None]

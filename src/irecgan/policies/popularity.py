@@ -65,11 +65,11 @@ class Popularity:
         return Begun(torch.ones_like(state.begun))
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
-        """Counts of the items shown at the M real steps. (M, K); 0 where nothing is shown"""
+        """Counts of the items shown at the M real steps. (M, K); -inf where nothing is shown, and for unknown items"""
         step = torch.arange(batch.real.shape[1], device=batch.real.device)
         later = (step > 0).expand_as(batch.real)[batch.real].long()  # (M,)
-        known = torch.nn.functional.pad(self.counts, (0, 1))  # (2, n + 1)
-        return known[later[:, None], batch.slate[batch.real]]
+        counts = torch.nn.functional.pad(self.counts, (0, 1), value=-torch.inf)  # (2, n + 1)
+        return counts[later[:, None], batch.slate[batch.real]]
 
 
 def return_weighted_counts(sessions: Sessions, gamma: float, lambda_r: float) -> Tensor:
