@@ -1,6 +1,7 @@
 """``irecgan recommend``: ask a trained policy for a slate."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from irecgan.commands.interface import Output, add_device
 from irecgan.commands.workers import add_workers, chosen_executor
 from irecgan.errors import UserError
 from irecgan.runs.many import recommend_file
+from irecgan.runs.open_sessions import rerank_file
 from irecgan.runs.trained import load_policy
 
 HELP = """Ask a trained policy for a slate after a history of clicks, or for the order of given candidates; or for the
-slates after many histories (--histories FILE --out FILE). Probabilities are the chances that the policy draws an item
+slates after many histories (--histories FILE --out FILE), or for the order of the last lists of sessions under way
+(--sessions LOG --out FILE). Probabilities are the chances that the policy draws an item
 first."""
 
 
@@ -28,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="do not read the order of the candidates as that of the ranker that made the log",
     )
     add("--histories", type=Path, metavar="FILE", help="many histories: Parquet, CSV or JSON lines, column 'history'")
+    add(
+        "--sessions",
+        type=Path,
+        metavar="LOG",
+        help="sessions so far, as a log: the last list of each, without a click, is ranked by all that came before it",
+    )
     add("--out", type=Path, metavar="FILE", help="Parquet file to write, with the columns 'items' and 'probabilities'")
     add_workers(parser)
     add_device(parser)
@@ -42,8 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Output:
     """Recommend."""
-    if args.without_rank and args.candidates is None:
-        raise UserError("--without-rank: expected with --candidates; nothing else has an order to read")
+    if args.without_rank and args.candidates is None and args.sessions is None:
+        raise UserError("--without-rank: expected with --candidates or --sessions; nothing else has an order to read")
+    if args.sessions is not None:
+        return _sessions(args)
     if args.histories is not None:
         return _many(args)
     for option in ("out", "workers", "ray"):
@@ -76,14 +87,30 @@ def run(args: argparse.Namespace) -> Output:
     return Output("\n".join(lines), fields)
 
 
+def _sessions(args: argparse.Namespace) -> Output:
+    """Rank the last lists of a log."""
+    beside = ("history", "histories", "candidates", "k", "context", "workers", "ray")
+    _check_files(args, "sessions", [option for option in beside if getattr(args, option) not in ("", None, [])])
+    policy = load_policy(args.run, args.device)
+    ranked = rerank_file(policy, args.sessions, args.out, ranked=not args.without_rank)
+    return Output(f"{args.out}: the last lists of {ranked} sessions", {"out": str(args.out), "sessions": ranked})
+
+
+def _check_files(args: argparse.Namespace, option: str, beside: Sequence[str]) -> None:
+    """Raise UserError unless the file of ``option`` has another one to write to, and no options ``beside`` it."""
+    if args.out is None:
+        raise UserError(f"--{option}: found without --out; expected the name of the Parquet file to write")
+    if beside:
+        raise UserError(
+            f"--{option}: found together with {'-' if len(beside[0]) == 1 else '--'}{beside[0]}; expected one of them"
+        )
+    if args.out.resolve() == getattr(args, option).resolve():
+        raise UserError(f"--out {args.out}: found the file of {option}, expected another one")
+
+
 def _many(args: argparse.Namespace) -> Output:
     """Recommend after every history of a file."""
-    if args.out is None:
-        raise UserError("--histories: found without --out; expected the name of the Parquet file to write")
-    if args.history or args.candidates is not None:
-        raise UserError("--histories: found together with --history or --candidates; expected one of them")
-    if args.out.resolve() == args.histories.resolve():
-        raise UserError(f"--out {args.out}: found the file of histories, expected another one")
+    _check_files(args, "histories", [o for o in ("history", "candidates") if getattr(args, o) not in ("", None)])
     if args.workers is None and args.ray is None and args.device != "cpu":
         args.workers = 1  # one process fills a GPU
     executor = chosen_executor(args, gpus=float(args.device == "cuda"))
