@@ -131,7 +131,7 @@ def test_wrong_histories_are_named(
     ("options", "message"),
     [
         (["--out", "out.csv"], "out.csv: found suffix '.csv'; expected .parquet to write"),
-        (["--out", "out.parquet", "-k", "0"], "k: found 0, expected at least 1"),
+        (["--out", "out.parquet", "-k", "0"], "k: found 0, expected at least 1, and whole"),
         (["--out", "out.parquet", "--history", "1"], "--histories: found together with --history;"),
         (["--out", "histories.parquet"], "--out histories.parquet: found the file of histories"),
         (["--out", "out.parquet", "--without-rank"], "--without-rank: expected with --candidates"),

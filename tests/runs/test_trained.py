@@ -1,7 +1,9 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -82,6 +84,28 @@ def test_wrong_candidates_are_named(words: TrainedPolicy, candidates: list[str])
         words.rerank([], candidates)
     with pytest.raises(UserError, match="k: found 0"):
         words.recommend([], 0)
+
+
+@pytest.mark.parametrize("history", [None, "ant", 3, [None], [2.5], [True], [[1]], torch.tensor([0.5])])
+def test_what_is_no_list_of_ids_is_named(run: Path, history: Any) -> None:
+    with pytest.raises(UserError, match="history: found"):
+        load_policy(run).recommend(history)
+    with pytest.raises(UserError, match="candidates: found"):
+        load_policy(run).rerank([], history)
+
+
+@pytest.mark.parametrize("k", [0, 2.5, "3", True])
+def test_a_number_of_items_is_whole(run: Path, k: Any) -> None:
+    with pytest.raises(UserError, match="k: found"):
+        load_policy(run).recommend([], k)
+
+
+def test_arrays_and_tensors_are_lists_of_ids(run: Path) -> None:
+    policy = load_policy(run)
+    given: list[Any] = [np.array([1, 2]), torch.tensor([1, 2]), [np.int64(1), 2]]
+    assert all(policy.recommend(ids) == policy.recommend([1, 2]) for ids in given)
+    answer = policy.rerank(given[0], given[1])
+    assert {type(item) for item in answer.items} == {int}
 
 
 def test_numbers_may_be_written_as_text(run: Path) -> None:

@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import irecgan
 from interrupting import interrupted_after
 from irecgan.data.log import SessionLog
+from irecgan.data.prepare import prepare
 from irecgan.errors import UserError
 from irecgan.runs.manifest import Manifest
 from irecgan.training import loop
@@ -225,6 +226,18 @@ def test_sessions_of_one_step_and_silent_ends_are_learnt(tmp_path: Path) -> None
     policy = irecgan.train(SessionLog.from_frame(frame), recipe="irecgan", out=tmp_path / "run", settings=TINY)
     assert not policy.final_slates
     assert sorted(policy.recommend(k=10).items, key=str) == ["a", "b", "c", "d"]
+
+
+def test_a_prepared_directory_gives_its_parts(tmp_path: Path) -> None:
+    small_log(sessions=80).write(tmp_path / "log.parquet")
+    prepare("log", [tmp_path / "log.parquet"], tmp_path / "prepared")
+    train, validation = (tmp_path / "prepared" / f"{part}.parquet" for part in ("train", "validation"))
+    irecgan.train(tmp_path / "prepared", recipe="pg", out=tmp_path / "whole", settings=TINY)
+    irecgan.train(train, validation=validation, recipe="pg", out=tmp_path / "parts", settings=TINY)
+    assert_same(tmp_path / "whole", tmp_path / "parts")
+    other = irecgan.train(tmp_path / "prepared", validation=train, recipe="pg", out=tmp_path / "other", settings=TINY)
+    assert other.catalogue.digest() == irecgan.load_policy(tmp_path / "whole").catalogue.digest()
+    assert measured(tmp_path / "other") != measured(tmp_path / "whole")
 
 
 def test_metrics_are_one_json_object_a_line(tmp_path: Path) -> None:

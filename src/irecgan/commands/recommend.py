@@ -7,6 +7,7 @@ from pathlib import Path
 
 from irecgan.commands.interface import Output, add_device
 from irecgan.commands.workers import add_workers, chosen_executor
+from irecgan.data.catalogue import Catalogue, ItemId
 from irecgan.errors import UserError
 from irecgan.runs.many import recommend_file
 from irecgan.runs.open_sessions import rerank_file
@@ -61,29 +62,32 @@ def run(args: argparse.Namespace) -> Output:
         if getattr(args, option) is not None:
             raise UserError(f"--{option}: found without --histories; expected both or neither")
     policy = load_policy(args.run, args.device)
-    history = _ids("--history", args.history) if args.history else []
+    history = _ids("--history", args.history, policy.catalogue) if args.history else []
+    candidates = None if args.candidates is None else _ids("--candidates", args.candidates, policy.catalogue)
     context = _context(args.context)
-    if args.candidates is None:
+    if candidates is None:
         answer = policy.recommend(history, args.k, context)
     elif args.k is not None:
         raise UserError("-k: found together with --candidates, expected one or the other")
     else:
-        candidates = _ids("--candidates", args.candidates)
         answer = policy.rerank(history, candidates, context, ranked=not args.without_rank)
-    known = policy.catalogue.index_any(history) < len(policy.catalogue)
-    unknown = [item for item, is_known in zip(history, known.tolist(), strict=True) if not is_known]
+    unknown, strange = (_unknown(ids, policy.catalogue) for ids in (history, candidates or []))
     width = max(len("item"), *(len(str(item)) for item in answer.items))
     lines = [f"rank  {'item':{width}}  probability"]
     for rank, (item, p) in enumerate(zip(answer.items, answer.probabilities, strict=True), start=1):
         lines.append(f"{rank:>4}  {item!s:{width}}  {p:>11.4f}")
     if unknown:
         lines.append(f"not in the catalogue, taken as clicks on an unknown item: {', '.join(map(str, unknown))}")
+    if strange:
+        lines.append(f"candidates that are not in the catalogue: {', '.join(map(str, strange))}")
     fields = {
         "items": answer.items,
         "probabilities": answer.probabilities,
         "history": history,
         "unknown_history": unknown,
     }
+    if candidates is not None:
+        fields["unknown_candidates"] = strange
     return Output("\n".join(lines), fields)
 
 
@@ -138,9 +142,18 @@ def _expect_text(option: str, text: str) -> None:
         raise UserError(f"{option}: found {text!r}, expected text in UTF-8") from None
 
 
-def _ids(option: str, text: str) -> list[int | str]:
-    ids: list[int | str] = [part.strip() for part in text.split(",")]
-    if not all(ids):
+def _ids(option: str, text: str, catalogue: Catalogue) -> list[ItemId]:
+    """The ids in ``text``; integers where those of the ``catalogue`` are."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
         raise UserError(f"{option}: found an empty item id in {text!r}, expected ids with a comma between them")
     _expect_text(option, text)
-    return ids
+    if not catalogue.items.dtype.is_integer():
+        return list(parts)
+    return [int(part) if part.isdecimal() and str(int(part)) == part else part for part in parts]
+
+
+def _unknown(ids: Sequence[ItemId], catalogue: Catalogue) -> list[ItemId]:
+    """Those of ``ids`` that are not in the ``catalogue``."""
+    known = catalogue.index_any(ids) < len(catalogue)
+    return [item for item, is_known in zip(ids, known.tolist(), strict=True) if not is_known]

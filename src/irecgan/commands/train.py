@@ -8,7 +8,6 @@ from typing import Any
 
 from irecgan.commands.interface import Output, add_device
 from irecgan.commands.workers import add_ray, check_workers, cluster
-from irecgan.data.location import find_prepared
 from irecgan.errors import UserError
 from irecgan.runs.manifest import Manifest
 from irecgan.training.config import PRESETS, TrainingConfig
@@ -28,7 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipes = "; ".join(f"{recipe.name}: {recipe.summary}" for recipe in RECIPES.values())
     add("--recipe", required=True, metavar="|".join(RECIPES), help=recipes)
     add("--out", type=Path, required=True, metavar="RUN", help="the run directory to make")
-    add("--validation", type=Path, metavar="LOG", help="sessions to stop by (default: a tenth of LOG)")
+    add(
+        "--validation",
+        type=Path,
+        metavar="LOG",
+        help="sessions to stop by (default: those of a prepared directory, or a tenth of LOG)",
+    )
     add("--items", type=Path, metavar="FILE", help="columns of items, for item_features (default: beside LOG)")
     add("--seed", type=int, default=0, metavar="S", help="of all that is random (default: 0)")
     add("--preset", default="paper", metavar="|".join(PRESETS), help="settings to start from (default: paper)")
@@ -51,15 +55,11 @@ def run(args: argparse.Namespace) -> Output:
     begin = time.perf_counter()
     find_recipe(args.recipe)
     config = TrainingConfig.parse(args.settings, args.preset)
-    prepared = find_prepared(args.log)
-    log, validation = args.log, args.validation
-    if prepared is not None:
-        log, validation = prepared.train, validation or prepared.validation
     given: dict[str, Any] = {
-        "log": log,
+        "log": args.log,
         "out": args.out,
         "recipe": args.recipe,
-        "validation": validation,
+        "validation": args.validation,
         "items": args.items,
         "seed": args.seed,
         "settings": config,

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from irecgan.errors import UserError
 from irecgan.execution.interface import Executor
 from irecgan.execution.work_off import worked_off
 from irecgan.policies.interface import Ranker
@@ -99,11 +98,8 @@ def recommend_many(
     ``clicks`` (sum of lengths,) are indices of items, history after history; ``lengths`` (B,). Raises UserError as
     `TrainedPolicy.recommend` does.
     """
-    k = policy.slate_size if k is None else k
-    if k < 1:
-        raise UserError(f"k: found {k}, expected at least 1")
     ranker = policy.within(context)
-    k = min(k, ranker.catalogue_size)
+    k = min(policy.asked(k), ranker.catalogue_size)
     state = _states(ranker, clicks.to(policy.device), lengths)
     found = []
     for rows in torch.arange(len(lengths)).split(max(_ROWS, _CELLS // ranker.catalogue_size)):

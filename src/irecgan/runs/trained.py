@@ -1,7 +1,8 @@
 """A trained policy: what a user asks for slates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,10 @@ class TrainedPolicy:
         An item of the history that is not in the catalogue counts as a click on an unknown item. Fewer
         than ``k`` items come back when the catalogue is smaller. Equal scores: in catalogue order.
         ``context``: values of context columns, at all steps of the session; those not given are missing.
-        Raises UserError when ``k`` is below 1, or the run reads no such column.
+        Raises UserError when ``k`` is no whole number from 1 on, the history is no list of ids, or the run reads no
+        such column.
         """
-        k = self.slate_size if k is None else k
-        if k < 1:
-            raise UserError(f"k: found {k}, expected at least 1")
+        k = self.asked(k)
         ranker = self.within(context)
         scores: Tensor = ranker.scores(self._state(ranker, history)).cpu()
         best = top_slate(scores, min(k, scores.shape[1]))[0]  # by score: probabilities far below the first are all 0
@@ -122,9 +122,10 @@ class TrainedPolicy:
         Candidates that are not in the catalogue come last, in the order given, with probability 0; a policy with
         terms scores them by what it knows of the list. ``ranked``: the candidates are in the order of the ranker
         that made the log, which terms may read. Equal scores: in the order given. ``context``: as in `recommend`.
-        Raises UserError for no candidate or one given twice, or where the run reads no such column.
+        Raises UserError for no candidate, one given twice or what is no list of ids, or where the run reads no such
+        column.
         """
-        ids = list(candidates)
+        ids = _ids(candidates, "candidates")
         if not ids:
             raise UserError("candidates: found none, expected at least one item")
         if len({str(item) for item in ids}) < len(ids):
@@ -190,12 +191,33 @@ class TrainedPolicy:
         rows = self.context.encode_values(context, "context")
         return InContext(reader, rows.padded(torch.tensor([0])).to(self.device))
 
+    def asked(self, k: int | None) -> int:
+        """How many items are asked for: ``k``, or a slate. Raises UserError when it is no whole number from 1 on."""
+        if k is None:
+            return self.slate_size
+        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+            raise UserError(f"k: found {k!r}, expected at least 1, and whole")
+        return int(k)
+
     def _state(self, ranker: Ranker[Any], history: Sequence[ItemId]) -> Rows:
         """The state of ``ranker`` after ``history``."""
         state: Rows = ranker.start(1)
-        for click in self.catalogue.index_any(list(history)).to(self.device):
+        for click in self.catalogue.index_any(_ids(history, "history")).to(self.device):
             state = ranker.advance(state, click[None])
         return state
+
+
+def _ids(given: object, name: str) -> list[ItemId]:
+    """The item ids in a list, array or tensor: integers or text. Raises UserError for anything else."""
+    listed = given.tolist() if hasattr(given, "tolist") else given
+    if isinstance(listed, str) or not isinstance(listed, Iterable):
+        raise UserError(f"{name}: found {given!r}, expected a list of item ids")
+    ids: list[ItemId] = []
+    for item in listed:
+        if not isinstance(item, str | Integral) or isinstance(item, bool):
+            raise UserError(f"{name}: found {item!r}, expected item ids: integers or text")
+        ids.append(item if isinstance(item, str) else int(item))
+    return ids
 
 
 def _deployed(run: Run, name: str, device: torch.device) -> Network | Popularity:

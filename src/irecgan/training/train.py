@@ -11,6 +11,7 @@ from torch import nn
 from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encoded_parts
+from irecgan.data.location import find_prepared
 from irecgan.data.log import Log, SessionLog
 from irecgan.data.scanned import read_or_scan
 from irecgan.data.statistics import ItemCounts
@@ -58,10 +59,10 @@ def train(
     All have to be called with the same arguments.
 
     Args:
-        log: a session log, or its file.
+        log: a session log, its file, or a directory made by `irecgan.data.prepare.prepare`.
         out: the run directory to make.
         recipe: a name of `irecgan.training.recipes.RECIPES`; ``auto`` chooses one, and `run.json` says why.
-        validation: sessions to stop by; by default a share of ``log`` is held out.
+        validation: sessions to stop by; by default those of a prepared directory, else a share of ``log`` is held out.
         items: what is told of items, for the setting ``item_features``; by default ``items.parquet`` beside the log's
             file. Items that are not in the log join the catalogue.
         seed: of all that is random. Same seed, same log, same settings: same weights.
@@ -77,8 +78,19 @@ def train(
     """
     asked = find_recipe(recipe)
     config = TrainingConfig.of(settings).over(asked.settings)
+    log, validation = _parts(log, validation)
     with process_group(find_device(device), config.wait_minutes) as processes:
         return _train(log, Path(out), asked, validation, items, seed, config, resume=resume, processes=processes)
+
+
+def _parts(
+    log: SessionLog | Path | str, validation: SessionLog | Path | str | None
+) -> tuple[SessionLog | Path | str, SessionLog | Path | str | None]:
+    """What to learn from and what to stop by: of a prepared directory its parts."""
+    prepared = None if isinstance(log, SessionLog) else find_prepared(Path(log))
+    if prepared is None:
+        return log, validation
+    return prepared.train, prepared.validation if validation is None else validation
 
 
 def _train(  # noqa: PLR0917
