@@ -202,6 +202,23 @@ def test_whole_floats_are_integers() -> None:
     assert log.frame["session_id"].to_list() == [2, 2, 1, 1]
 
 
+def test_text_of_whole_floats_is_integers_where_the_slates_are(tmp_path: Path) -> None:
+    gaps = "session_id,step,slate,click,last_touched\n1,0,1 2,2.0,\n1,1,3 4,4,2.0\n1,2,1 2,,4\n1,3,1 2,,Pool\n"
+    (tmp_path / "a.csv").write_text(gaps)
+    log = SessionLog.read(tmp_path / "a.csv")
+    assert log.frame.schema["click"] == log.frame.schema["last_touched"] == pl.Int64
+    assert log.frame["click"].to_list() == [2, 4, None, None]
+    assert log.frame["last_touched"].to_list() == [None, 2, 4, None]
+
+
+@pytest.mark.parametrize(
+    ("slate", "click"), [(["1.0", "2"], "1.0"), (["a", "2.0"], "2.0"), (["1.5", "2"], "1.5"), (["07", "2"], "07")]
+)
+def test_other_text_stays_as_it_is_written(slate: list[str], click: str) -> None:
+    log = SessionLog.from_frame(frame(slate=[slate] * 4, click=[click, slate[1], None, None]))
+    assert log.frame["click"].to_list() == [slate[1], click, None, None]
+
+
 def test_arrays_are_slates() -> None:
     arrays = frame(slate=[[1, 2], [3, 4], [2, 3], [4, 5]]).with_columns(pl.col("slate").cast(pl.Array(pl.Int64, 2)))
     assert SessionLog.from_frame(arrays).frame["slate"].dtype == pl.List(pl.Int64)

@@ -1,4 +1,4 @@
-"""Ids that are floats: what columns of integers with gaps become."""
+"""Ids that are floats, or text of floats: what columns of integers with gaps become."""
 
 import polars as pl
 
@@ -24,3 +24,8 @@ def _whole(ids: pl.Series) -> pl.Series:
     if not values.dtype.is_float() or not are_whole(values).all():
         return ids  # whoever checks the ids says what is wrong
     return ids.cast(pl.List(pl.Int64) if listed else pl.Int64, strict=False)
+
+
+def without_fractions(text: pl.Series) -> pl.Series:
+    """Text such as ``2.0``, as CSV files hold columns of integers with gaps, in the writing of the integer."""
+    return text.str.strip_suffix(".0") if text.str.ends_with(".0").any() else text

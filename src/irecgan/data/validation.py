@@ -18,7 +18,7 @@ from irecgan.data.columns import (
     TIMESTAMP,
     USER,
 )
-from irecgan.data.ids import are_whole
+from irecgan.data.ids import are_whole, without_fractions
 from irecgan.data.slices import session_starts, slices
 from irecgan.errors import UserError
 
@@ -115,12 +115,20 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     own = [column for column in (SESSION, USER) if column in frame.columns]
     for column in (SLATE, CLICK, *own):
         frame = _written(frame, column, name)
-    kind = pl.Int64 if all_integers(frame[SLATE]) and all_integers(frame[CLICK]) else pl.String
+    kind, frame = _item_ids(frame)
     casts = [pl.col(SLATE).cast(pl.List(kind)), pl.col(CLICK).cast(kind)]
     casts += [pl.col(column).cast(pl.Int64 if all_integers(frame[column]) else pl.String) for column in own]
     if LAST_TOUCHED in frame.columns:
         casts.append(_as_written(frame, LAST_TOUCHED, kind, name))
     return frame.with_columns(casts)
+
+
+def _item_ids(frame: pl.DataFrame) -> tuple[type[pl.DataType], pl.DataFrame]:
+    """The type of all item ids, and ``frame`` with clicks written like the integers of its slates, if such they are."""
+    if not all_integers(frame[SLATE]):
+        return pl.String, frame
+    clicks = frame[CLICK] if frame.schema[CLICK] == pl.Int64 else without_fractions(frame[CLICK])
+    return (pl.Int64, frame.with_columns(clicks)) if all_integers(clicks) else (pl.String, frame)
 
 
 def _without_blanks(source: pl.Series) -> pl.Series:
@@ -169,6 +177,8 @@ def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name:
     if found.is_float():  # as columns with gaps often are
         whole = pl.when(whole % 1 == 0).then(whole).cast(pl.Int64, strict=False)
     text = whole.cast(pl.String)
+    if kind == pl.Int64:
+        text = text.str.strip_suffix(".0")
     ids = text.cast(kind, strict=False)
     return pl.when(ids.cast(pl.String) == text).then(ids).alias(column)
 
