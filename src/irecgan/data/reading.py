@@ -35,7 +35,7 @@ _ROW_GROUP = 131_072  # steps of a part
 def read_frame(path: Path) -> pl.DataFrame:
     """The rows of a Parquet, CSV or JSON-lines file, or of a directory of such files in name order.
 
-    CSV cells are left as strings, empty ones are null, slates are split at spaces. CSV and JSON lines
+    CSV cells are left as strings, empty ones are null, slates are split at spaces, one or more. CSV and JSON lines
     may be compressed (``.gz``, ``.zst``). Raises UserError when a file is missing, unreadable or empty.
     """
     return _read_directory(path) if path.is_dir() else _read_checked(path)
@@ -133,9 +133,14 @@ def _read_file(path: Path) -> pl.DataFrame:
             if twice := re.fullmatch(r"(.*)_duplicated_\d+", column):
                 raise UserError(f"{path}: column {twice[1]}: found twice in the header; expected each column once")
         if SLATE in frame.columns:
-            frame = frame.with_columns(pl.col(SLATE).str.strip_chars().str.split(" "))
+            frame = frame.with_columns(_without_runs(frame[SLATE].str.strip_chars()).str.split(" "))
         return frame
     return pl.read_ndjson(path, infer_schema_length=None)
+
+
+def _without_runs(text: pl.Series) -> pl.Series:
+    """``text`` with one space in place of several."""
+    return text.str.replace_all(" {2,}", " ") if text.str.contains("  ", literal=True).any() else text
 
 
 def _refuse_ragged(path: Path) -> None:
