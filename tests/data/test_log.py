@@ -238,6 +238,18 @@ JSON = '{"session_id": 1, "step": 0, "slate": [1, 2], "click": 1, "reward": 1.0}
     [
         ("a.csv", HEAD + "1,0,1 2,1,0\n1,1,1 2\n", "row 2: found 3 fields; expected 5, as in the header"),
         ("a.csv", HEAD + "1,0,1 2,1,0\n\n1,1,1 2,1,0,7\n", "row 2: found 6 fields; expected 5, as in the header"),
+        (
+            "a.csv",
+            HEAD + '1,0,1 2,1,0\n1,1,"1, 2",2,0\n',
+            "row 2: column slate: found '1, 2'; expected ids with only spaces",
+        ),
+        ("a.csv", HEAD + "1,0,[1 2 3],2,0\n", r"row 1: column slate: found '\[1 2 3\]'; expected ids with only spaces"),
+        (
+            "a.csv",
+            HEAD + "1,0,1|2,1,0\n",
+            r"row 1: column click: found '1'; expected an item of .* is \['1\|2'\]",
+        ),
+        ("a.csv", HEAD + "1,0,1 2,None,0\n", r"column click: found 'None'; expected an item of .* is \['1', '2'\]"),
         ("a.csv", "session_id,step,slate,click,click\n1,0,1 2,1,1\n", "column click: found twice in the header"),
         ("a.jsonl", JSON + JSON[:40], "row 2: .* cannot be read as JSON lines"),
         ("a.jsonl", JSON + "\n" + JSON.replace("1.0", "NaN"), "row 2: found NaN; expected a finite number: cannot be"),
@@ -261,6 +273,11 @@ def test_a_broken_line_of_a_compressed_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress((JSON + JSON[:40]).encode()))
     with pytest.raises(UserError, match=r"row 2: .* cannot be read as JSON lines"):
         SessionLog.read(path)
+
+
+def test_ids_in_brackets_are_ids(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEAD + '1,0,[a] [b],[b],0\n1,1,[c],,0\n1,2,"a,b c",c,0\n')
+    assert SessionLog.read(tmp_path / "a.csv").frame["slate"].to_list() == [["[a]", "[b]"], ["[c]"], ["a,b", "c"]]
 
 
 @pytest.mark.parametrize("text", ['1,0,"a b",a,0\n1,1,"a b",b,0\n', '1,0,"a\nb c",c,0\n1,1,x c,c,0\n'])

@@ -75,6 +75,28 @@ def test_what_is_wrong_is_named_and_nothing_is_left(
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.csv"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,0,1 2,\n1,1,1|2,1\n", r"row 2: column click: found '1'; expected at least one click .* here .* \['1\|2'\]"),
+        ('1,0,"1,2",2\n', r"row 1: column click: found '2'; expected at least one click .* here .* \['1,2'\]"),
+        ("1,0,a b,A\n1,1,a b,B\n", "row 1: column click: found 'A'; expected at least one click"),
+        ("1,0,1 2,2.0\n1,1,1 2,nan\n", "row 2: column click: found 'nan'; expected an empty cell, or null, where"),
+        ("1,0,1 2,2\n1,1,1 2,None\n", "row 2: column click: found 'None'; expected an empty cell, or null, where"),
+    ],
+)
+def test_clicks_that_are_all_dropped_or_words_for_nothing_are_named(rows: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("session_id,step,slate,click\n" + rows)
+    with pytest.raises(UserError, match=rf"x\.csv: {message}"):
+        prepare("log", [tmp_path / "x.csv"], tmp_path / "out")
+
+
+def test_an_item_may_be_called_like_nothing(tmp_path: Path) -> None:
+    rows = "".join(f"{session},0,null NA b,null\n" for session in range(20))
+    (tmp_path / "x.csv").write_text("session_id,step,slate,click\n" + rows)
+    assert prepare("log", [tmp_path / "x.csv"], tmp_path / "out").parts["train"].clicks == 16
+
+
 def test_an_existing_directory_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("precious")

@@ -29,6 +29,7 @@ UNREADABLE = (
 """What readers raise on damaged files."""
 _COMPRESSION = (".gz", ".zst")
 _FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".jsonl": "JSON lines", ".ndjson": "JSON lines"}
+_IN_BRACKETS = r"^\[[^\[\]]*\s[^\[\]]*\]$"  # all ids together, as arrays are printed
 _ROW_GROUP = 131_072  # steps of a part
 
 
@@ -133,14 +134,20 @@ def _read_file(path: Path) -> pl.DataFrame:
             if twice := re.fullmatch(r"(.*)_duplicated_\d+", column):
                 raise UserError(f"{path}: column {twice[1]}: found twice in the header; expected each column once")
         if SLATE in frame.columns:
-            frame = frame.with_columns(_without_runs(frame[SLATE].str.strip_chars()).str.split(" "))
+            frame = frame.with_columns(_slates(frame[SLATE].str.strip_chars(), path))
         return frame
     return pl.read_ndjson(path, infer_schema_length=None)
 
 
-def _without_runs(text: pl.Series) -> pl.Series:
-    """``text`` with one space in place of several."""
-    return text.str.replace_all(" {2,}", " ") if text.str.contains("  ", literal=True).any() else text
+def _slates(text: pl.Series, path: Path) -> pl.Series:
+    """The ids between the spaces. Raises UserError for ids in brackets, or with commas too between them."""
+    wrong = (text.str.contains(", ", literal=True) | text.str.contains(_IN_BRACKETS)).fill_null(value=False)
+    if wrong.any():
+        at = int(wrong.arg_max() or 0)
+        found = text[at][:60]
+        raise UserError(f"{path}: row {at + 1}: column {SLATE}: found {found!r}; expected ids with only spaces between")
+    several = text.str.contains("  ", literal=True).any()
+    return (text.str.replace_all(" {2,}", " ") if several else text).str.split(" ")
 
 
 def _refuse_ragged(path: Path) -> None:

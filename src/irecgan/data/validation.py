@@ -27,16 +27,19 @@ Rule = tuple[str, pl.Expr, str]
 _ONCE = "no item twice"
 _INSIDE = "an item of the slate, or nothing"
 _MENDABLE = (_ONCE, _INSIDE)
+_INSIDE_SLATE = pl.col(SLATE).list.contains(pl.col(CLICK))
 TEXT = (pl.String, pl.Categorical, pl.Enum, pl.Null)
 """Types of columns that are text, or hold nothing."""
+_WORDS = ("None", "NaN", "nan", "null", "NULL", "NA", "<NA>")  # that other programs write for nothing
 _LARGEST_REWARD = 1e18  # its square is still a finite float32
 
 
 def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.DataFrame:
     """The canonical form of a raw frame: typed columns, sessions in order of first appearance.
 
-    With ``mendable`` the breaches that `irecgan.data.filters` mends are let pass: a click outside its
-    slate, an item twice in a slate. Raises UserError for the first other breach of the rules in ``_rules``.
+    With ``mendable`` the breaches that `irecgan.data.filters` mends are let pass: an item twice in a slate, and a click
+    outside its slate, unless all are, or it is a word for nothing. Raises UserError for the first other breach of the
+    rules in ``_rules``.
     """
     if frame.is_empty():
         raise UserError(f"{name}: has no rows; expected one row per step of a session")
@@ -48,8 +51,11 @@ def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.D
         for part in slices(typed):
             breach = part.filter(broken).head(1)
             if len(breach):
-                found, place = _shown(breach[column][0]), _place(typed, name, breach[ROW][0] - 1)
-                raise UserError(f"{place}: column {column}: found {found}; expected {expected}")
+                here = f"; here the slate is {_shown(breach[SLATE][0])}" if expected == _INSIDE else ""
+                raise _breach(typed, name, column, breach, expected + here)
+    if mendable:
+        _refuse_words(typed, name)
+        _expect_clicks_inside(typed, name)
     rows = _arranged(typed, order)[ROW]
     typed = typed.drop(ROW, FILE, ROW_IN_FILE, strict=False)
     return typed if _is_count(rows) else typed.select(pl.all().gather(rows - 1))
@@ -261,7 +267,7 @@ def _rules(frame: pl.DataFrame, order: str) -> Iterator[Rule]:
     yield SLATE, slate.is_null() | (slate.list.len() == 0), "at least one item"
     yield SLATE, slate.list.eval(_is_blank(pl.element(), frame.schema[CLICK])).list.any(), "no empty item id"
     yield SLATE, slate.list.n_unique() != slate.list.len(), _ONCE
-    yield CLICK, click.is_not_null() & ~slate.list.contains(click), _INSIDE
+    yield CLICK, click.is_not_null() & ~_INSIDE_SLATE, _INSIDE
     yield REWARD, ~reward.is_finite(), "a finite number"
     yield REWARD, reward.abs() > _LARGEST_REWARD, f"a number within +-{_LARGEST_REWARD:g}"
     yield REWARD, click.is_null() & (reward != 0), "0 where nothing was clicked"
@@ -271,9 +277,41 @@ def _rules(frame: pl.DataFrame, order: str) -> Iterator[Rule]:
         yield PROPENSITY, propensity.is_not_null() & outside, "a number in (0, 1]"
 
 
+def _refuse_words(frame: pl.DataFrame, name: str) -> None:
+    """Raise UserError for a word for nothing as a click: the step would be dropped, and may end its session."""
+    if frame.schema[CLICK] != pl.String:
+        return
+    for part in slices(frame):
+        breach = part.filter(pl.col(CLICK).is_in(_WORDS)).filter(~_INSIDE_SLATE).head(1)
+        if len(breach):
+            raise _breach(frame, name, CLICK, breach, "an empty cell, or null, where nothing was clicked")
+
+
+def _expect_clicks_inside(frame: pl.DataFrame, name: str) -> None:
+    """Raise UserError where there are clicks, and none is in its slate: they are written in two ways."""
+    breach = frame.clear()
+    for part in slices(frame):
+        clicked = part.filter(pl.col(CLICK).is_not_null())
+        outside = clicked.filter(~_INSIDE_SLATE)
+        if len(outside) < len(clicked):
+            return
+        breach = outside.head(1) if breach.is_empty() else breach
+    if len(breach):
+        expected = (
+            "at least one click of the log in its slate, whose ids are written alike (in CSV, spaces between them)"
+        )
+        raise _breach(frame, name, CLICK, breach, f"{expected}; here the slate is {_shown(breach[SLATE][0])}")
+
+
 def _is_blank(ids: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """Ids of type ``kind`` that are missing, or written with nothing but spaces."""
     return ids.is_null() if kind == pl.Int64 else ids.is_null() | (ids.str.strip_chars() == "")
+
+
+def _breach(frame: pl.DataFrame, name: str, column: str, row: pl.DataFrame, expected: str) -> UserError:
+    """The one line that says what was found in the only ``row`` given, of ``frame``."""
+    place = _place(frame, name, row[ROW][0] - 1)
+    return UserError(f"{place}: column {column}: found {_shown(row[column][0])}; expected {expected}")
 
 
 def _place(frame: pl.DataFrame, name: str, at: int) -> str:
