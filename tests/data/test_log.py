@@ -365,6 +365,8 @@ def test_dates_and_times_as_they_are() -> None:
         (["yesterday", "tomorrow"], "row 1: column timestamp: found 'yesterday'"),
         ([1.0, float("nan")], "row 2: column timestamp: found nan"),
         (["1", "inf"], "row 2: column timestamp: found 'inf'"),
+        (["03/04/2024", "03/05/2024"], "row 1: column timestamp: found '03/04/2024'; expected .* ISO date such as"),
+        (["2024-03-04", "04-03-2024"], "row 2: column timestamp: found '04-03-2024'; expected .* ISO date such as"),
     ],
 )
 def test_a_time_that_is_none_is_named(timestamps: list[object], message: str) -> None:

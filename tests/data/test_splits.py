@@ -50,8 +50,24 @@ def test_times_that_are_text_are_read_as_times() -> None:
     numbers: list[object] = [str(s) for s in range(20) for _ in range(2)]
     parts = split_log(log_of(20, timestamp=numbers), "time", Streams(0))
     assert sorted(parts["test"].frame["session_id"].unique().to_list()) == [18, 19]
-    with pytest.raises(UserError, match="column timestamp: found '3/12/2024'; expected a number or an ISO date"):
+    with pytest.raises(UserError, match="column timestamp: found '3/12/2024'; expected a number, or an ISO date"):
         split_log(log_of(20, timestamp=[*["2024-12-03"] * 39, "3/12/2024"]), "time", Streams(0))
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ([*range(39), float("nan")], "session 19: column timestamp: found nan; expected a number, or an ISO date"),
+        ([*map(str, range(39)), "inf"], "session 19: column timestamp: found 'inf'; expected a number"),
+        (["03/04/2024"] * 40, "session 0: column timestamp: found '03/04/2024'; expected a number, or an ISO date"),
+        ([[1]] * 40, r"column timestamp: found type List\(Int64\); expected numbers or ISO dates"),
+        ([{"day": 1}] * 40, "column timestamp: found type Struct.*; expected numbers or ISO dates"),
+        ([True] * 40, "column timestamp: found type Boolean; expected numbers or ISO dates"),
+    ],
+)
+def test_what_is_no_time_is_named(times: list[object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        split_log(log_of(20, timestamp=times), "time", Streams(0))
 
 
 def test_times_of_fixed_categories_are_read_as_times_too() -> None:

@@ -6,7 +6,7 @@ import polars as pl
 
 from irecgan.data.columns import LAST_EVENT, SESSION, TIMESTAMP, USER
 from irecgan.data.log import LogPart, SessionLog
-from irecgan.data.validation import TEXT, parsed_times
+from irecgan.data.validation import A_TIME, parsed_times
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
@@ -67,13 +67,11 @@ def _time(log: SessionLog, streams: Streams) -> pl.Series:  # noqa: ARG001
     times = log.frame[column]
     if times.has_nulls():
         raise UserError(f"{log.name}: column {column}: found an empty value; expected a time on every row")
-    if times.dtype in TEXT:  # beside a column of steps it is kept as it was written
-        parsed = parsed_times(times.cast(pl.String))
-        for found in times.filter(parsed.is_null()).head(1):
-            raise UserError(
-                f"{log.name}: column {column}: found {found!r}; expected a number or an ISO date on all rows"
-            )
-        times = parsed.alias(column)
+    times, wrong = parsed_times(times, log.name)  # beside a column of steps they are kept as they were written
+    for session, found in log.frame.filter(wrong).select(SESSION, column).head(1).iter_rows():
+        raise UserError(
+            f"{log.name}: session {session}: column {column}: found {found!r}; expected {A_TIME} on every row"
+        )
     last = log.frame.select(SESSION, times).group_by(SESSION, maintain_order=True).agg(pl.col(column).max())
     return last.sort(column, maintain_order=True)[SESSION]
 

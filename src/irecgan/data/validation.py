@@ -31,6 +31,8 @@ _INSIDE_SLATE = pl.col(SLATE).list.contains(pl.col(CLICK))
 TEXT = (pl.String, pl.Categorical, pl.Enum, pl.Null)
 """Types of columns that are text, or hold nothing."""
 _WORDS = ("None", "NaN", "nan", "null", "NULL", "NA", "<NA>")  # that other programs write for nothing
+A_TIME = "a number, or an ISO date such as 2024-12-31,"
+_ISO = r"^\d{4}-\d\d-\d\d([T ]|$)"
 _LARGEST_REWARD = 1e18  # its square is still a finite float32
 
 
@@ -230,29 +232,37 @@ def _cast(frame: pl.DataFrame, column: str, kind: type[pl.DataType], expected: s
 def _timestamps(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """Timestamps as numbers or as datetimes; ISO text is parsed."""
     source = frame[TIMESTAMP]
-    if not (source.dtype.is_numeric() or source.dtype.is_temporal() or source.dtype in TEXT):
-        raise UserError(f"{name}: column {TIMESTAMP}: found type {source.dtype}; expected numbers or ISO dates")
-    parsed = parsed_times(source.cast(pl.String)) if source.dtype in TEXT else source
-    wrong = source.is_not_null() & parsed.is_null()
-    if parsed.dtype.is_float():
-        wrong |= parsed.is_not_null() & ~parsed.is_finite()
+    times, wrong = parsed_times(source, name)
     if wrong.any():
         at = int(wrong.arg_max() or 0)
-        raise UserError(
-            f"{_place(frame, name, at)}: column {TIMESTAMP}: found {_shown(source[at])}; "
-            "expected a number or an ISO date like the other rows"
-        )
-    return frame.with_columns(parsed.alias(TIMESTAMP))
+        found, place = _shown(source[at]), _place(frame, name, at)
+        raise UserError(f"{place}: column {TIMESTAMP}: found {found}; expected {A_TIME} like the others")
+    return frame.with_columns(times)
 
 
-def parsed_times(text: pl.Series) -> pl.Series:
+def parsed_times(source: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
+    """``source`` as numbers or datetimes, and which of its values that are not null are neither. (Boolean)
+
+    Raises UserError, with the ``name`` of the log, where it has a type that is no time.
+    """
+    if not (source.dtype.is_numeric() or source.dtype.is_temporal() or source.dtype in TEXT):
+        raise UserError(f"{name}: column {source.name}: found type {source.dtype}; expected numbers or ISO dates")
+    times = _parsed(source.cast(pl.String)) if source.dtype in TEXT else source
+    wrong = source.is_not_null() & times.is_null()
+    if times.dtype.is_float():
+        wrong |= times.is_not_null() & ~times.is_finite()
+    return times.alias(source.name), wrong
+
+
+def _parsed(text: pl.Series) -> pl.Series:
     """Numbers, if all of ``text`` is such, else datetimes; null where it is neither."""
     for kind in (pl.Int64, pl.Float64):
         numbers = text.cast(kind, strict=False)
         if numbers.null_count() == text.null_count():
             return numbers
+    iso = text.set(~text.str.contains(_ISO), None)  # polars reads 03/04/2024 too, whichever is the month
     try:
-        return text.str.to_datetime(strict=False)
+        return iso.str.to_datetime(strict=False)
     except pl.exceptions.ComputeError:  # not even the first is a date
         return pl.Series([None] * len(text), dtype=pl.Datetime)
 
