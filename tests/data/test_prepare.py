@@ -126,6 +126,19 @@ def test_an_inspection_by_hand() -> None:
     json.dumps(found.to_json(), allow_nan=False)
 
 
+def test_nobody_is_no_user() -> None:
+    frame = pl.DataFrame(
+        {
+            "session_id": [1, 2, 3],
+            "step": [0] * 3,
+            "slate": [["a", "b"]] * 3,
+            "click": ["a"] * 3,
+            "user_id": [7, None, 7],
+        }
+    )
+    assert inspect_log(SessionLog.from_frame(frame)).users == 1
+
+
 def test_a_log_without_clicks_can_be_inspected() -> None:
     frame = pl.DataFrame(
         {"session_id": [1], "step": [0], "slate": [["a"]], "click": pl.Series([None], dtype=pl.String)}

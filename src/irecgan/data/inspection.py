@@ -67,7 +67,7 @@ def inspect_log(log: SessionLog) -> Inspection:
     return Inspection(
         name=log.name,
         counts=counts,
-        users=frame[USER].n_unique() if USER in frame.columns else None,
+        users=frame[USER].drop_nulls().n_unique() if USER in frame.columns else None,
         clicked_items=len(popularity),
         session_clicks=Spread.of(per_session(frame, frame[CLICK].is_not_null())),
         slate_size=Spread.of(frame[SLATE].list.len()),
