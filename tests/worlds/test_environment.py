@@ -42,6 +42,36 @@ def test_an_item_named_twice_counts_once() -> None:
     assert clicks.mean() == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ([0, 4], "found item 4; expected 0 to 3"),
+        ([0, -1], "found item -1; expected 0 to 3"),
+        ([0, 1, 2], r"found int64 of shape \(3,\); expected integers of shape \(2,\)"),
+        ([[0, 1]], r"found int64 of shape \(1, 2\); expected integers of shape \(2,\)"),
+        ([0.5, 1.0], "found float64 of shape"),
+    ],
+)
+def test_what_is_no_slate_is_refused(action: list[int], message: str) -> None:
+    world = draw_world("softmax", states=2, items=4, slate_size=2, seed=0)
+    env, envs = SlateMDPEnv(world), SlateMDPVectorEnv(2, world)
+    env.reset(seed=0)
+    envs.reset(seed=0)
+    with pytest.raises(gymnasium.error.InvalidAction, match=f"action: {message}"):
+        env.step(np.array(action))
+    with pytest.raises(gymnasium.error.InvalidAction, match="action: found"):
+        envs.step(np.array([action, action]))
+
+
+def test_after_an_end_any_action_is_ignored() -> None:
+    envs = SlateMDPVectorEnv(2, world_of([[0.0, 1.0]], [[[1.0], [1.0]]], slate_size=1))
+    envs.reset(seed=0)
+    assert envs.step(np.array([[0], [1]]))[2].tolist() == [True, False]
+    with pytest.raises(gymnasium.error.InvalidAction, match="found item 9; expected 0 to 1"):
+        envs.step(np.array([[9], [9]]))
+    assert envs.step(np.array([[9], [1]]))[0].tolist() == [2, 1]
+
+
 def test_sessions_are_cut_at_the_longest_length() -> None:
     world = world_of([[1.0]], [[[1.0]]], slate_size=1)
     env = SlateMDPEnv(world, max_steps=3)

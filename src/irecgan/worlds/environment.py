@@ -50,10 +50,10 @@ class SlateMDPEnv(gymnasium.Env[np.int64, Integers]):
         return np.int64(self.world.catalogue_size), self._info()
 
     def step(self, action: Integers) -> tuple[np.int64, float, bool, bool, dict[str, Any]]:
-        """Show the slate ``action`` (K,)."""
+        """Show the slate ``action`` (K,). Raises gymnasium's InvalidAction for anything but K item numbers."""
         if self._generator is None:
             raise gymnasium.error.ResetNeeded("reset the environment before its first step")
-        slate = torch.as_tensor(np.asarray(action, dtype=np.int64))[None]
+        slate = _slates(action, self.world, (self.world.slate_size,))[None]
         self._state, click, ended = _answer(self.world, self._state, slate, self._generator)
         self._steps += 1
         terminated = bool(ended)
@@ -98,11 +98,11 @@ class SlateMDPVectorEnv(VectorEnv[Integers, Integers, NDArray[Any]]):
         return np.full(self.num_envs, self.world.catalogue_size, dtype=np.int64), self._info()
 
     def step(self, actions: Integers) -> tuple[Integers, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Show the slates ``actions`` (B, K)."""
+        """Show the slates ``actions`` (B, K). Raises gymnasium's InvalidAction for anything but (B, K) item numbers."""
         if self._generator is None:
             raise gymnasium.error.ResetNeeded("reset the environment before its first step")
-        slate = torch.as_tensor(np.asarray(actions, dtype=np.int64))
         fresh = self._over
+        slate = _slates(actions, self.world, (self.num_envs, self.world.slate_size), ignored=fresh)
         state, click, ended = _answer(self.world, self._state, slate, self._generator)
         terminated = ended & ~fresh
         self._state = MDPState(torch.where(fresh, self.world.start_state, state.state))
@@ -124,6 +124,22 @@ def _spaces(world: MDPWorld) -> tuple[spaces.Discrete, spaces.MultiDiscrete]:
 
 def _generator(source: np.random.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(int(source.integers(2**63)))
+
+
+def _slates(action: Integers, world: MDPWorld, shape: tuple[int, ...], *, ignored: Tensor | None = None) -> Tensor:
+    """``action`` as item numbers of that ``shape``; what is in the rows ``ignored`` (B,) may be no item."""
+    found = np.asarray(action)
+    if found.shape != shape or found.dtype.kind not in "iu":
+        raise gymnasium.error.InvalidAction(
+            f"action: found {found.dtype} of shape {found.shape}; expected integers of shape {shape}"
+        )
+    last = world.catalogue_size - 1
+    strange = (found < 0) | (found > last)
+    if ignored is not None:
+        strange[ignored.numpy()] = False
+    if strange.any():
+        raise gymnasium.error.InvalidAction(f"action: found item {found[strange][0]}; expected 0 to {last}")
+    return torch.as_tensor(found.clip(0, last).astype(np.int64))
 
 
 def _answer(
