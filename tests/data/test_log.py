@@ -64,6 +64,19 @@ def test_every_format_gives_the_log_back(tmp_path: Path, suffix: str) -> None:
     assert back.frame.equals(log.frame)
 
 
+def test_ids_with_spaces_are_not_written_to_csv(tmp_path: Path) -> None:
+    slates = [["a", "b"], ["c", "d e"], ["a", "b"], ["c"]]
+    log = SessionLog.from_frame(
+        frame(slate=slates, click=[None, "d e", "b", None], session_id=[1] * 4, step=[*range(4)])
+    )
+    with pytest.raises(UserError, match=r"x\.csv: row 2: column slate: found 'd e'; expected no space in a list"):
+        log.write(tmp_path / "new" / "x.csv")
+    assert not any(tmp_path.iterdir())
+    for name in ("x.jsonl", "x.parquet"):
+        log.write(tmp_path / name)
+        assert SessionLog.read(tmp_path / name).frame.equals(log.frame)
+
+
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_compressed_files_are_read(tmp_path: Path, compression: Literal["gzip", "zstd"]) -> None:
     suffix = {"gzip": "gz", "zstd": "zst"}[compression]

@@ -113,7 +113,10 @@ class SessionLog:
         return cls.from_frame(read_frame(Path(path)), str(path))
 
     def write(self, path: Path | str) -> None:
-        """Write Parquet, CSV or JSON lines, by the suffix of ``path``; nothing half-written is left."""
+        """Write Parquet, CSV or JSON lines, by the suffix of ``path``; nothing half-written is left.
+
+        Raises UserError for another suffix, and for ids with spaces in a CSV file, which could not be read back.
+        """
         write_frame(self.frame, Path(path))
 
     @property

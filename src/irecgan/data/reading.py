@@ -15,6 +15,7 @@ import polars as pl
 from irecgan.data.columns import FILE, SLATE
 from irecgan.data.ids import with_whole_ids
 from irecgan.data.parquet import broken_row_group
+from irecgan.data.slices import slices
 from irecgan.errors import UserError
 from irecgan.files import atomic_path
 
@@ -68,10 +69,13 @@ def unreadable(path: Path, error: BaseException) -> UserError:
 
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
-    """Write ``frame`` at once, as Parquet, CSV or JSON lines by the suffix of ``path``."""
-    kind = _format(path)
-    if path.suffix in _COMPRESSION:
-        raise UserError(f"{path}: found suffix {path.suffix}; expected .parquet, .csv or .jsonl to write")
+    """Write ``frame`` at once, as Parquet, CSV or JSON lines by the suffix of ``path``.
+
+    Raises UserError for another suffix, or where a list cannot be written to CSV because there are spaces in its texts.
+    """
+    kind = written_format(path)
+    if kind == "CSV":
+        _refuse_spaces(frame, path)
     with atomic_path(path) as temporary:
         if kind == "Parquet":
             with full_disk_told(path):
@@ -81,6 +85,28 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
             frame.with_columns(lists.cast(pl.List(pl.String)).list.join(" ")).write_csv(temporary)
         else:
             frame.write_ndjson(temporary)
+
+
+def written_format(path: Path) -> str:
+    """The format in which ``path`` is written, by its suffix. Raises UserError where it has none."""
+    kind = _known_format(path)
+    if kind is None or path.suffix in _COMPRESSION:
+        raise UserError(f"{path}: found suffix {path.suffix!r}; expected .parquet, .csv or .jsonl to write")
+    return kind
+
+
+def _refuse_spaces(frame: pl.DataFrame, path: Path) -> None:
+    """Raise UserError for the first text in a list that could not be read back, because there are spaces between."""
+    for column in frame.select(pl.selectors.by_dtype(pl.List(pl.String))).iter_columns():
+        row = 0
+        for part in slices(column.to_frame()):
+            texts = part.to_series().list.eval(pl.element().filter(pl.element().str.contains(r"\s")))
+            for at in (texts.list.len() > 0).fill_null(value=False).arg_true().head(1):
+                raise UserError(
+                    f"{path}: row {row + at + 1}: column {column.name}: found {texts[at][0]!r}; "
+                    "expected no space in a list that is written to CSV; .parquet and .jsonl take it"
+                )
+            row += len(part)
 
 
 def write_parts(parts: Iterable[pl.LazyFrame], path: Path) -> None:
