@@ -100,9 +100,13 @@ def test_wrong_options_are_named_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_log_of_no_known_form_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert simulate(tmp_path / "log.txt", "--policy", "max", *SMALL) == 2
-    assert "log.txt: found suffix '.txt'" in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["log.txt", "new/log.csv.gz"])
+def test_a_log_of_no_known_form_is_refused_before_any_session_is_played(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("irecgan.commands.simulate.simulated_log", lambda *_, **__: 1 / 0)
+    assert simulate(tmp_path / name, "--policy", "max", *SMALL) == 2
+    assert f"{name}: found suffix '{Path(name).suffix}'; expected .parquet" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

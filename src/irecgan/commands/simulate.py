@@ -8,6 +8,7 @@ from typing import Any
 import irecgan
 from irecgan.commands.interface import Output
 from irecgan.data.log import SessionLog
+from irecgan.data.reading import written_format
 from irecgan.errors import UserError
 from irecgan.files import refuse_existing
 from irecgan.policies.interface import Policy
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> Output:
         if value < 1:
             raise UserError(f"{option}: found {value}, expected at least 1")
     refuse_existing(args.out)
+    written_format(args.out)  # before any session is played
     world = _world(args)
     path = args.world or args.out.parent / WORLD_FILE
     _refuse_another(world, path)
