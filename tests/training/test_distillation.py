@@ -94,6 +94,11 @@ def greedy(lab: Lab) -> RankingPolicy[UserState]:
     return RankingPolicy(UserRanker(lab.user), lab.slate_size)
 
 
+def trained_bytes(run: Path) -> list[bytes]:
+    names: tuple[ModelName, ...] = ("user", "agent")
+    return [(run / f"{name}.safetensors").read_bytes() for name in names]
+
+
 def test_the_phase_learns_and_resumes_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe("greedy", "the ranking of the user model, distilled", "agent", (Fit("user"), Distil(greedy)))
     monkeypatch.setitem(RECIPES, "greedy", recipe)
@@ -105,10 +110,21 @@ def test_the_phase_learns_and_resumes_with_the_same_weights(tmp_path: Path, monk
     with interrupted_after(5, monkeypatch):
         irecgan.train(log, recipe="greedy", out=tmp_path / "killed", settings=settings)
     irecgan.train(log, recipe="greedy", out=tmp_path / "killed", settings=settings, resume=True)
-    names: tuple[ModelName, ...] = ("user", "agent")
-    for name in names:
-        one, other = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("whole", "killed"))
-        assert one == other
+    assert trained_bytes(tmp_path / "whole") == trained_bytes(tmp_path / "killed")
+
+
+def test_the_phase_resumes_in_the_middle_of_an_epoch_with_the_negatives_it_would_have_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPES, "greedy", Recipe("greedy", "distilled", "agent", (Fit("user"), Distil(greedy))))
+    few = {"distillation_sessions": 80, "distillation_held_out": 10, "distillation_epochs": 2, "user_epochs": 1}
+    settings = {**TINY, **few, "softmax": "sampled", "negatives": 4, "batch_size": 20, "checkpoint_minutes": 0}
+    log = small_log()
+    irecgan.train(log, recipe="greedy", out=tmp_path / "whole", settings=settings)
+    with interrupted_after(3 + 1 + 1 + 2, monkeypatch):  # batches of the user model, its unit and its phase; 2 batches
+        irecgan.train(log, recipe="greedy", out=tmp_path / "killed", settings=settings)
+    irecgan.train(log, recipe="greedy", out=tmp_path / "killed", settings=settings, resume=True)
+    assert trained_bytes(tmp_path / "whole") == trained_bytes(tmp_path / "killed")
 
 
 def test_the_rate_at_which_an_agent_is_distilled_is_not_that_of_its_objective(

@@ -141,7 +141,9 @@ class Distil:
             return self._lessons(lab, name, lab.config.distillation_sessions, share=lab.config.planner_share), {}
 
         sessions, _ = lab.journal.generated(make)
-        likelihood = lab.likelihood(lab.streams.torch(*name, "negatives"))
+        negatives = lab.streams.torch(*name, "negatives")
+        lab.journal.draws(negatives)
+        likelihood = lab.likelihood(negatives)
         learner = lab.learners["agent"]
         learner.learn_at(lab.config.distillation_learning_rate)
         loss = learner.epoch(
