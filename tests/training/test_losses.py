@@ -70,3 +70,13 @@ def test_every_item_shown_is_credited_with_what_followed_and_no_unknown_one(agen
             assert parameter.grad is not None
             parameter.sub_(1e-3 * parameter.grad)
         assert float(whole_slate(agent, both, config)) < float(before)
+
+
+@pytest.mark.parametrize("kind", ["ordered", "set"])
+def test_a_batch_without_any_slate_teaches_nothing(agent: Agent, kind: str) -> None:
+    batch, _ = trajectories(*policies(agent))
+    without = replace(batch, slate=batch.slate[:, :, :0], shown=batch.shown[:, :, :0])
+    loss = whole_slate(agent, without, CONFIG.model_copy(update={"slate_likelihood": kind}))
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in agent.parameters())

@@ -159,8 +159,10 @@ def _log_policy(agent: Agent, states: Tensor, batch: SessionBatch, likelihood: L
 
 def _log_slate(agent: Agent, batch: SessionBatch, config: TrainingConfig, likelihood: Likelihood) -> Tensor:
     """The log-likelihood of the known items of each slate, per item. (M,)"""
-    scores, slate = agent.item_scores(agent.states(batch)), batch.slate[batch.real]
-    known = batch.shown[batch.real] & (slate < batch.catalogue_size)
+    scores, slate, shown = agent.item_scores(agent.states(batch)), batch.slate[batch.real], batch.shown[batch.real]
+    if not slate.shape[1]:  # no step of the batch has a slate: one of no item
+        slate, shown = slate.new_full((len(slate), 1), batch.catalogue_size), shown.new_zeros(len(shown), 1)
+    known = shown & (slate < batch.catalogue_size)
     if (config.slate_likelihood or ("ordered" if config.softmax == "full" else "set")) == "ordered":
         return ordered_log_likelihood(scores.all(), slate, known)
     first = slate.gather(1, known.int().argmax(1, keepdim=True)).squeeze(1)  # (M,) the first that is known
