@@ -1,6 +1,10 @@
 """The top-K correction: what is promoted is the chance that a slate holds the click."""
 
+from dataclasses import replace
+
+import pytest
 import torch
+from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
 from irecgan.models.agent import Agent
@@ -55,3 +59,31 @@ def test_a_modelled_logging_policy_gives_the_gradient_of_the_inclusion_over_its_
     found = torch.autograd.grad(off_policy_gradient(model, batch, CONFIG), parameters)
     for true, estimate in zip(torch.autograd.grad(exact, parameters), found, strict=True):
         torch.testing.assert_close(-estimate, true)
+
+
+def with_blank_ends(batch: SessionBatch) -> SessionBatch:
+    """The same sessions with the step at which each ends, whose slate is not known."""
+
+    def ended(values: Tensor, end: float) -> Tensor:
+        return torch.cat([values, torch.full_like(values, end)], dim=1)
+
+    return replace(
+        batch,
+        slate=ended(batch.slate, 4),
+        shown=ended(batch.shown, 0),
+        click=ended(batch.click, 4),
+        position=ended(batch.position, -1),
+        reward=ended(batch.reward, 0),
+        propensity=ended(batch.propensity, torch.nan),
+        score=ended(batch.score, 1),
+        real=ended(batch.real, 1),
+    )
+
+
+@pytest.mark.parametrize("output", ["untied", "tied"])
+@pytest.mark.parametrize("propensity", [[0.9, 0.4, 0.05], [float("nan")] * 3], ids=["known", "modelled"])
+def test_steps_without_a_slate_add_nothing(output: str, propensity: list[float]) -> None:
+    model, batch = agent(), one_click_sessions(propensity)
+    config = CONFIG.model_copy(update={"output": output})
+    plain, ended = (off_policy_gradient(model, each, config) for each in (batch, with_blank_ends(batch)))
+    torch.testing.assert_close(ended, plain)

@@ -17,8 +17,13 @@ def inclusion_log_probability(log_probability: Tensor, slate_size: Tensor | int)
 
 
 def top_k_multiplier(log_probability: Tensor, slate_size: Tensor | int) -> Tensor:
-    """Lambda_K = K (1 - pi)^(K - 1), by which the gradient of log pi becomes that of alpha over pi. Any shape"""
-    return slate_size * (1 - log_probability.detach().exp()) ** (slate_size - 1)
+    """Lambda_K = K (1 - pi)^(K - 1), by which the gradient of log pi becomes that of alpha over pi. Any shape
+
+    >>> top_k_multiplier(torch.tensor([0.5, 0.0]).log(), torch.tensor([2, 0]))
+    tensor([1., 0.])
+    """
+    others = torch.as_tensor(slate_size - 1).clamp(min=0)  # where nothing is shown too: 0, whatever pi is
+    return slate_size * (1 - log_probability.detach().exp()) ** others
 
 
 def importance_weight(log_target: Tensor, log_behaviour: Tensor, cap: float) -> Tensor:
