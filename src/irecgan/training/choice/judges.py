@@ -161,8 +161,8 @@ class UserJudge:
 class ListJudge:
     """Ranks the lists of the other half, for catalogues of which a list can hold what was retrieved alone.
 
-    The score of a session is the mean reciprocal rank of its clicks, each weighing 1 + lambda_r r. Clicks follow what
-    was shown, so orders like the logged one are favoured.
+    The score of a session is the mean reciprocal rank of its clicks, each weighing 1 + lambda_r r, or nothing where a
+    reward below 0 takes all of that. Clicks follow what was shown, so orders like the logged one are favoured.
     """
 
     folds: Folds
@@ -176,7 +176,7 @@ class ListJudge:
         return {}
 
     def scores(self, pair: Pair) -> Scores:
-        """Over the sessions of the half not seen that have a click in a list. Raises UserError if it has not two."""
+        """Over the sessions of the half not seen that have a click that weighs. Raises UserError if it has not two."""
         first, second = (
             _reciprocal_ranks(fitted, fold.all, self.config.lambda_r)
             for fitted, fold in zip(pair, self.folds[::-1], strict=True)
@@ -184,7 +184,7 @@ class ListJudge:
         least = min(len(first), len(second))
         if least < _LEAST_CLICKED:
             raise UserError(
-                f"recipe auto: found {least} sessions with a click in a list in a half of the log; "
+                f"recipe auto: found {least} sessions with a click worth something in a list, in a half of the log; "
                 f"expected at least {_LEAST_CLICKED}"
             )
         return Scores((first, second))
@@ -204,8 +204,8 @@ def _reciprocal_ranks(fitted: Fitted, sessions: Sessions, reward_weight: float) 
     for _, batch, scores in scored_lists(fitted.scorer.score_slates, sessions):
         own = of_clicks(batch, scores)
         rank = ((scores >= own) & batch.shown[batch.real]).sum(1).clamp(min=1)  # ties count against it
-        weight = batch.clicked * (1 + reward_weight * batch.reward)  # (B, T)
+        weight = batch.clicked * (1 + reward_weight * batch.reward).clamp(min=0)  # (B, T)
         inverse = torch.zeros(batch.real.shape).masked_scatter(batch.real, 1 / rank.float())
-        clicked = batch.clicked.any(1)
-        found.append(((weight * inverse).sum(1) / weight.sum(1).clamp(min=1e-9))[clicked])
+        total = weight.sum(1)
+        found.append(((weight * inverse).sum(1) / total)[total > 0])
     return torch.cat(found) if found else torch.zeros(0)
