@@ -104,6 +104,16 @@ def _update_rows(digest: "hashlib._Hash", rows: SparseRows) -> None:
         _update(digest, values)
 
 
+def with_clicks(data: TrainingData, name: str) -> TrainingData:
+    """``data``. Raises UserError, with ``name``, where all clicks are in the sessions held out."""
+    if not bool((data.train.position >= 0).any()):
+        raise UserError(
+            f"{name}: column click: found no click outside the {len(data.validation)} sessions held out; "
+            "expected some to learn from"
+        )
+    return data
+
+
 def hold_out(
     sessions: Sessions, share: float, generator: torch.Generator, name: str = "log"
 ) -> tuple[Sessions, Sessions]:

@@ -31,7 +31,7 @@ from irecgan.seeding import Streams
 from irecgan.training.choice.auto import choose
 from irecgan.training.columns import Columns, Told, beside, read_columns, wanted_context
 from irecgan.training.config import TrainingConfig
-from irecgan.training.data import TrainingData, hold_out_rows
+from irecgan.training.data import TrainingData, hold_out_rows, with_clicks
 from irecgan.training.directory import clear, removed_where_refused, take_up
 from irecgan.training.distributed import Processes, process_group
 from irecgan.training.information import set_covariance
@@ -188,7 +188,7 @@ def _read(
         sessions = keep(encoded_parts(train_log, catalogue, final_slates=final_slates, context=context))
         parts = hold_out_rows(len(sessions), config.validation_share, streams.torch("hold-out"), train_log.name)
         rest, held = (keep(sessions.select(some) for some in rows.split(BLOCK)) for rows in parts)
-        return TrainingData(rest, held, final_slates, inputs), columns
+        return with_clicks(TrainingData(rest, held, final_slates, inputs), train_log.name), columns
     learn, stop_by = (
         keep(encoded_parts(part, catalogue, final_slates=final_slates, context=context))
         for part in (train_log, held_out)

@@ -155,3 +155,11 @@ def test_a_few_sessions_end_in_a_run_or_in_one_line(choose_by: str, tmp_path: Pa
 def test_too_few_sessions(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="fewer than 4 sessions"):
         irecgan.train(small_log(3), recipe="auto", out=tmp_path / "run", settings=ASKED)
+
+
+def test_a_half_without_a_click_is_named(tmp_path: Path) -> None:
+    clicks = pl.Series(["a"] + [None] * 11, dtype=pl.String)
+    columns = {"session_id": range(12), "step": [0] * 12, "slate": [["a", "b"]] * 12, "click": clicks}
+    log = SessionLog.from_frame(pl.DataFrame(columns))
+    with pytest.raises(UserError, match=r"^recipe auto: half of the log: column click: found no click outside the \d"):
+        irecgan.train(log, recipe="auto", out=tmp_path / "run", validation=log, settings=ASKED)

@@ -16,7 +16,7 @@ from irecgan.policies.popularity import Popularity, return_weighted_counts
 from irecgan.runs.trained import ranking
 from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
-from irecgan.training.data import TrainingData, hold_out
+from irecgan.training.data import TrainingData, hold_out, with_clicks
 from irecgan.training.lab import Lab, make_lab
 from irecgan.training.loop import run_phases
 from irecgan.training.recipes import Recipe, admitted
@@ -39,7 +39,7 @@ class Fitted:
 def two_folds(data: TrainingData, config: TrainingConfig, streams: Streams) -> tuple[TrainingData, TrainingData]:
     """At most MOST sessions in two halves, each with its own sessions to learn from and to stop by.
 
-    Raises UserError when there are fewer than four sessions.
+    Raises UserError when there are fewer than four sessions, or a half has no click to learn from.
     """
     if len(data.train) + len(data.validation) < 4:
         raise UserError("recipe auto: found fewer than 4 sessions; expected two in each half")
@@ -47,7 +47,8 @@ def two_folds(data: TrainingData, config: TrainingConfig, streams: Streams) -> t
     some = Sessions.concat([data.train.select(chosen), data.validation])
     halves = hold_out(some, 0.5, streams.torch("halves"))
     parts = (hold_out(h, config.validation_share, streams.torch("hold-out", i)) for i, h in enumerate(halves))
-    first, second = (replace(data, train=train, validation=validation) for train, validation in parts)
+    found = (replace(data, train=train, validation=validation) for train, validation in parts)
+    first, second = (with_clicks(half, "recipe auto: half of the log") for half in found)
     return first, second
 
 
