@@ -218,7 +218,7 @@ def test_logs_whose_clicks_are_all_held_out_are_refused(recipe: str, tmp_path: P
     clicks = pl.Series(["a"] + [None] * 11, dtype=pl.String)
     columns = {"session_id": range(12), "step": [0] * 12, "slate": [["a", "b"]] * 12, "click": clicks}
     log, settings = SessionLog.from_frame(pl.DataFrame(columns)), {**TINY, "validation_share": 0.5}
-    with pytest.raises(UserError, match="^log: column click: found no click outside the 6 sessions held out; "):
+    with pytest.raises(UserError, match=r"^log: column click: found no click outside the 6 sessions held out; "):
         irecgan.train(log, recipe=recipe, out=tmp_path / "run", settings=settings)
     assert not list(tmp_path.iterdir())
     policy = irecgan.train(log, recipe="pg", validation=log, out=tmp_path / "run", settings=settings)
