@@ -82,6 +82,13 @@ def test_damaged_files_are_named(file: str, old: str, new: str, message: str, cu
     assert str(path) in str(caught.value)
 
 
+def test_a_step_stands_where_its_query_does(cup: Path) -> None:
+    path = cup / "train-queries.csv"
+    path.write_text(path.read_text().replace("4;8;55", "4;NA;55"))
+    with pytest.raises(UserError, match=rf"{path}: row 5: column session_id: found nothing"):
+        prepare("cikm2016", [cup], cup.parent / "out")
+
+
 def test_a_missing_file_is_named(cup: Path) -> None:
     (cup / "train-purchases.csv").unlink()
     with pytest.raises(UserError, match=r"train-purchases\.csv: no such file"):

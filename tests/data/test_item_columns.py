@@ -65,6 +65,21 @@ def test_wrong_files_of_items_are_named_and_nothing_is_written(text: str, messag
     assert not (tmp_path / "out").exists()
 
 
+def test_rows_of_several_files_of_items_are_counted_in_their_own(tmp_path: Path) -> None:
+    for name, ids, prices in (("a", [1, 2], [1.0, 2.0]), ("b", [3, 2], [3.0, 4.0]), ("c", [5, 6], [5.0, float("inf")])):
+        pl.DataFrame({"item_id": ids, "price": prices}).write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(UserError, match=rf"{tmp_path}/b\.parquet: row 2: column item_id: found 2; expected one row"):
+        read_item_columns(tmp_path)
+    (tmp_path / "b.parquet").unlink()
+    with pytest.raises(UserError, match=rf"{tmp_path}/c\.parquet: row 2: column price: found inf"):
+        read_item_columns(tmp_path)
+    (tmp_path / "c.parquet").unlink()
+    assert read_item_columns(tmp_path).columns == ["item_id", "price"]
+    pl.DataFrame({"id": [1], "price": [1.0]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"missing column item_id; found columns id, price$"):
+        read_item_columns(tmp_path)
+
+
 def test_numbers_that_are_none_and_ids_of_another_kind_are_named(tmp_path: Path) -> None:
     pl.DataFrame({"item_id": [1, 2], "price": [1.0, float("nan")]}).write_parquet(tmp_path / "nan.parquet")
     with pytest.raises(UserError, match=r"nan\.parquet: row 2: column price: found nan"):

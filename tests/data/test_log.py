@@ -306,6 +306,12 @@ def test_a_row_is_counted_in_its_own_file(tmp_path: Path) -> None:
         SessionLog.read(tmp_path)
 
 
+def test_columns_that_the_user_does_not_know_are_not_told(tmp_path: Path) -> None:
+    frame().drop("step").write_parquet(tmp_path / "1.parquet")
+    with pytest.raises(UserError, match=r"missing column step .* found columns session_id, slate, click, reward$"):
+        SessionLog.read(tmp_path)
+
+
 @pytest.mark.parametrize("column", ["session_id", "slate", "click", "step"])
 def test_a_missing_column_is_named(column: str) -> None:
     with pytest.raises(UserError, match=f"missing column {column}"):

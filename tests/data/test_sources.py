@@ -84,6 +84,29 @@ def test_official_lines_with_a_missing_field_are_named(tmp_path: Path) -> None:
         read("official", write(tmp_path / "x.txt", "7;0;12;11,12,13;1\n7;3;11,14,15;0\n"))
 
 
+def test_lines_of_several_files_are_counted_in_their_own(tmp_path: Path) -> None:
+    one = write(tmp_path / "1.txt", "7;0;12;11,12;1\n\n7;0;;11,12;0\n")
+    two = write(tmp_path / "2.txt", "8;0;12;11,12;1\n\n;0;;11,12;0\n")
+    with pytest.raises(UserError, match=rf"{two}: row 3: column session_id: found ''"):
+        validated(read("official", one, two).frame, "x")
+
+
+def test_rows_of_several_trivago_files_are_counted_in_their_own(tmp_path: Path) -> None:
+    raw, gym = write(tmp_path / "raw.csv", RAW), write(tmp_path / "gym.csv", MARS_GYM)
+    wrong = write(tmp_path / "wrong.csv", RAW.replace("7|8|9", "7||9").replace("u1,s1", "u3,s3"))
+    with pytest.raises(UserError, match=rf"{wrong}: row 2: column slate: .* expected no empty item id"):
+        validated(read("trivago2019", raw, gym, wrong).frame, "x")
+    write(gym, MARS_GYM.replace("s2,", ","))
+    with pytest.raises(UserError, match=rf"{gym}: row 5: column session_id: found nothing"):
+        validated(read("trivago2019", raw, gym).frame, "x")
+    write(gym, MARS_GYM.replace(",10,", ",noon,"))
+    with pytest.raises(UserError, match=rf"{gym}: row 3: column timestamp: found 'noon'"):
+        read("trivago2019", raw, gym)
+    told = write(tmp_path / "items.csv", METADATA + ",Pool\n")
+    with pytest.raises(UserError, match=rf"{told}: row 4: column item_id: found nothing; expected an item id"):
+        read("trivago2019", raw, told)
+
+
 def test_mars_gym_rows_in_time_order(tmp_path: Path) -> None:
     raw = read("trivago2019", write(tmp_path / "x.csv", MARS_GYM))
     assert steps(raw.frame) == [

@@ -1,5 +1,7 @@
 """The names of the columns of a session log."""
 
+from collections.abc import Iterable
+
 SESSION = "session_id"
 STEP = "step"
 TIMESTAMP = "timestamp"
@@ -19,3 +21,9 @@ COLUMNS = (SESSION, STEP, TIMESTAMP, SLATE, CLICK, REWARD, PROPENSITY, LAST_EVEN
 ROW = "irecgan.row"  # place among all rows read, from 1
 FILE = "irecgan.file"  # where the rows come from several files
 ROW_IN_FILE = "irecgan.row_in_file"  # counted from 1, where they are not all of their file
+INTERNAL = (ROW, FILE, ROW_IN_FILE)
+
+
+def listed(columns: Iterable[str]) -> str:
+    """The first of the ``columns`` that a user knows, for messages."""
+    return ", ".join([column for column in columns if column not in INTERNAL][:12]) or "none"

@@ -10,6 +10,7 @@ from polars.datatypes import DataTypeClass
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from irecgan.data.columns import listed
 from irecgan.data.ragged import offsets
 from irecgan.data.sparse import SparseRows
 from irecgan.errors import UserError
@@ -115,8 +116,7 @@ def require(frame: pl.DataFrame, columns: list[str], name: str) -> None:
     """Raise UserError where ``frame``, called ``name``, lacks one of ``columns``."""
     missing = [column for column in columns if column not in frame.columns]
     if missing:
-        found = ", ".join(frame.columns[:12])
-        raise UserError(f"{name}: missing column {', '.join(missing)}; found columns {found}")
+        raise UserError(f"{name}: missing column {', '.join(missing)}; found columns {listed(frame.columns)}")
 
 
 def can_be(found: pl.DataType, kind: Kind) -> bool:

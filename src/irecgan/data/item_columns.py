@@ -1,5 +1,6 @@
 """What is told of items besides the log: one row an item, with any columns."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -7,17 +8,17 @@ import polars as pl
 from irecgan.data.columns import FILE, ITEM
 from irecgan.data.features import numbers, require
 from irecgan.data.reading import read_frame
+from irecgan.data.validation import place_of
 from irecgan.errors import UserError
 
 
 def read_item_columns(path: Path) -> pl.DataFrame:
     """The rows of a file of items, checked by `checked_items`."""
-    frame = read_frame(path)
-    return checked_items(frame.drop(FILE, strict=False), str(path))
+    return checked_items(read_frame(path), str(path))
 
 
 def checked_items(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """``frame`` with its ids as String.
+    """``frame`` with its ids as String, and without the names of files.
 
     Raises UserError, with the ``name`` of the frame, where it has no item_id or nothing else, ids are missing,
     repeated or no integers or strings, or a number is not finite.
@@ -26,18 +27,29 @@ def checked_items(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     found = frame.schema[ITEM]
     if not (found.is_integer() or found == pl.String):
         raise UserError(f"{name}: column {ITEM}: found type {found}; expected integers or strings as ids")
-    if frame.width < 2:
+    if not frame.drop(ITEM, FILE, strict=False).width:
         raise UserError(f"{name}: found no column but {ITEM}; expected columns that tell of items")
     ids = frame[ITEM].cast(pl.String)
     blank = ids.is_null() | (ids.str.strip_chars() == "")
     for broken, expected in ((blank, "an item id"), (~ids.is_first_distinct(), "one row an item")):
         if broken.any():
             at = int(broken.arg_max() or 0)
-            raise UserError(f"{name}: row {at + 1}: column {ITEM}: found {frame[ITEM][at]!r}; expected {expected}")
-    for column in frame.iter_columns():
-        if column.dtype.is_float():
-            numbers(column, name)
-    return frame.with_columns(ids)
+            raise UserError(
+                f"{place_of(frame, name, at)}: column {ITEM}: found {frame[ITEM][at]!r}; expected {expected}"
+            )
+    for file, part in _by_file(frame, name):
+        for column in part.select(pl.selectors.float()).iter_columns():
+            numbers(column, file)
+    return frame.drop(FILE, strict=False).with_columns(ids)
+
+
+def _by_file(frame: pl.DataFrame, name: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The rows of each file with its name; all with that of the frame, where they do not come from several."""
+    if FILE not in frame.columns:
+        yield name, frame
+        return
+    for (file,), part in frame.group_by(FILE, maintain_order=True):
+        yield str(file), part
 
 
 def item_table(shown: pl.Series, told: pl.DataFrame, name: str) -> pl.DataFrame:

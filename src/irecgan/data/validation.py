@@ -17,6 +17,7 @@ from irecgan.data.columns import (
     STEP,
     TIMESTAMP,
     USER,
+    listed,
 )
 from irecgan.data.ids import are_whole, without_fractions
 from irecgan.data.slices import session_starts, slices
@@ -94,8 +95,7 @@ def _order_column(frame: pl.DataFrame, name: str) -> str:
     if STEP not in frame.columns and TIMESTAMP not in frame.columns:
         missing.append(f"{STEP} (or {TIMESTAMP})")
     if missing:
-        found = ", ".join(frame.columns[:12]) or "none"
-        raise UserError(f"{name}: missing column {', '.join(missing)}; found columns {found}")
+        raise UserError(f"{name}: missing column {', '.join(missing)}; found columns {listed(frame.columns)}")
     return order_column(frame)
 
 
@@ -156,7 +156,9 @@ def _written(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
         ids = source.explode() if listed else source
         for found in ids.filter(~are_whole(ids)).head(1):
             at = int((source.list.contains(found) if listed else source == found).arg_max() or 0)
-            raise UserError(f"{_place(frame, name, at)}: column {column}: found {found}; expected integers or strings")
+            raise UserError(
+                f"{place_of(frame, name, at)}: column {column}: found {found}; expected integers or strings"
+            )
     to = pl.Int64 if kind.is_float() or _fits(source) else pl.String
     return frame.with_columns(source.cast(pl.List(to) if listed else to, strict=not kind.is_float()))
 
@@ -225,7 +227,7 @@ def _cast(frame: pl.DataFrame, column: str, kind: type[pl.DataType], expected: s
     if wrong.any():
         at = int(wrong.arg_max() or 0)
         found = _shown(source[at])
-        raise UserError(f"{_place(frame, name, at)}: column {column}: found {found}; expected {expected}")
+        raise UserError(f"{place_of(frame, name, at)}: column {column}: found {found}; expected {expected}")
     return frame.with_columns(cast.alias(column))
 
 
@@ -235,7 +237,7 @@ def _timestamps(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     times, wrong = parsed_times(source, name)
     if wrong.any():
         at = int(wrong.arg_max() or 0)
-        found, place = _shown(source[at]), _place(frame, name, at)
+        found, place = _shown(source[at]), place_of(frame, name, at)
         raise UserError(f"{place}: column {TIMESTAMP}: found {found}; expected {A_TIME} like the others")
     return frame.with_columns(times)
 
@@ -320,11 +322,11 @@ def _is_blank(ids: pl.Expr, kind: pl.DataType) -> pl.Expr:
 
 def _breach(frame: pl.DataFrame, name: str, column: str, row: pl.DataFrame, expected: str) -> UserError:
     """The one line that says what was found in the only ``row`` given, of ``frame``."""
-    place = _place(frame, name, row[ROW][0] - 1)
+    place = place_of(frame, name, row[ROW][0] - 1)
     return UserError(f"{place}: column {column}: found {_shown(row[column][0])}; expected {expected}")
 
 
-def _place(frame: pl.DataFrame, name: str, at: int) -> str:
+def place_of(frame: pl.DataFrame, name: str, at: int) -> str:
     """File and row, counted from 1, of the row that is ``at`` when all rows are counted from 0."""
     if FILE not in frame.columns:
         return f"{name}: row {at + 1}"

@@ -8,7 +8,7 @@ import polars as pl
 import torch
 
 from irecgan.data.catalogue import Catalogue
-from irecgan.data.columns import COLUMNS, FILE, ITEM, ROW
+from irecgan.data.columns import COLUMNS, INTERNAL, ITEM
 from irecgan.data.features import Code, numbers, require
 from irecgan.data.fitting import fit, parse_wanted
 from irecgan.data.item_columns import checked_items, item_table, items_beside, read_item_columns
@@ -63,7 +63,7 @@ def read_columns(log: Log, catalogue: Catalogue, config: TrainingConfig, told: T
     own, context, items, table = config.missing_features == "own", None, None, None
     if config.context_features is not None:
         wanted = parse_wanted(config.context_features, "context_features")
-        context = fit(log.parts, wanted, log.name, besides=(*COLUMNS, FILE, ROW), own_missing=own)
+        context = fit(log.parts, wanted, log.name, besides=(*COLUMNS, *INTERNAL), own_missing=own)
     if config.item_features is not None:
         table, name = _told(told, catalogue, log)
         items = _item_features(table, len(catalogue), name, config.item_features, own_missing=own)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, REWARD, SESSION, SLATE, STEP, TIMESTAMP, USER
+from irecgan.data.columns import CLICK, FILE, REWARD, ROW_IN_FILE, SESSION, SLATE, STEP, TIMESTAMP, USER
+from irecgan.data.reading import with_file
 from irecgan.data.sources.interface import Raw
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
@@ -15,6 +16,7 @@ _FILES = {
     "train-clicks.csv": ("queryId", "timeframe", "itemId"),
     "train-purchases.csv": ("sessionId", "itemId"),
 }
+_QUERIES = next(iter(_FILES))
 _NONE = ["", "NA"]
 
 
@@ -23,14 +25,16 @@ def read_cikm(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG001
 
     The last click of a session on an item that it bought has reward 1. Queries without a click, those
     whose clicks are withheld (``is.test``), clicks on no known list and purchases without a click are no
-    steps, and are counted. The path is the directory with the files of the cup.
+    steps, and are counted. The path is the directory with the files of the cup. In messages a step stands
+    where its query does.
     """
     if len(paths) != 1 or not paths[0].is_dir():
         raise UserError(f"{paths[0]}: expected one directory with {', '.join(_FILES)}")
     queries, clicks, purchases = (_read(paths[0] / name, columns) for name, columns in _FILES.items())
+    queries = with_file(queries.with_row_index(ROW_IN_FILE, offset=2), paths[0] / _QUERIES)
     if queries["queryId"].is_duplicated().any():
         twice = queries.filter(pl.col("queryId").is_duplicated())["queryId"][0]
-        raise UserError(f"{paths[0] / 'train-queries.csv'}: column queryId: found {twice!r} twice; expected it once")
+        raise UserError(f"{paths[0] / _QUERIES}: column queryId: found {twice!r} twice; expected it once")
     known = queries.filter(pl.col("is.test").str.to_uppercase() != "TRUE", pl.col("items").is_not_null())
     steps = _steps(known, clicks)
     bought = purchases.select("sessionId", "itemId").drop_nulls().unique()
@@ -68,6 +72,8 @@ def _rewarded(steps: pl.DataFrame, bought: pl.DataFrame) -> pl.DataFrame:
         pl.col("itemId").alias(CLICK),
         (pl.col("bought").fill_null(value=False) & last).cast(pl.Float64).alias(REWARD),
         pl.col("userId").alias(USER),
+        FILE,
+        ROW_IN_FILE,
     )
 
 

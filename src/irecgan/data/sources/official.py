@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, REWARD, SESSION, SLATE, STEP
+from irecgan.data.columns import CLICK, REWARD, ROW_IN_FILE, SESSION, SLATE, STEP
+from irecgan.data.reading import with_file
 from irecgan.data.sources.interface import Raw
 from irecgan.data.sources.text import LINE, read_lines
 from irecgan.errors import UserError
@@ -35,7 +36,7 @@ def _read(path: Path) -> pl.DataFrame:
             "expected session;state;click;item,item,...;purchase"
         )
     columns = [pl.col("fields").list.get(i).str.strip_chars().alias(name) for i, name in enumerate(_FIELDS)]
-    frame = lines.select(columns)
+    frame = with_file(lines.select(*columns, pl.col("number").alias(ROW_IN_FILE)), path)
     return frame.with_columns(
         pl.when(pl.col(CLICK) != "").then(pl.col(CLICK)).alias(CLICK),
         pl.col(SLATE).str.split(",").list.eval(pl.element().str.strip_chars()),

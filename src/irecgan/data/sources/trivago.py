@@ -5,7 +5,19 @@ from pathlib import Path
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, LAST_EVENT, LAST_TOUCHED, REWARD, SESSION, SLATE, STEP, TIMESTAMP, USER
+from irecgan.data.columns import (
+    CLICK,
+    LAST_EVENT,
+    LAST_TOUCHED,
+    REWARD,
+    ROW_IN_FILE,
+    SESSION,
+    SLATE,
+    STEP,
+    TIMESTAMP,
+    USER,
+)
+from irecgan.data.reading import with_file
 from irecgan.data.sources.interface import Raw
 from irecgan.data.sources.text import LINE, read_lines
 from irecgan.data.sources.trivago_items import is_metadata, read_metadata
@@ -70,9 +82,9 @@ def _read(path: Path) -> pl.DataFrame:
     times = frame[TIMESTAMP].cast(pl.Int64, strict=False)
     if times.has_nulls():
         at = int(times.is_null().arg_max() or 0)
-        found = frame[TIMESTAMP][at]
-        raise UserError(f"{path}: row {at + 1}: column {TIMESTAMP}: found {found!r}; expected Unix seconds")
-    return frame.with_columns(times)
+        row, found = frame[ROW_IN_FILE][at], frame[TIMESTAMP][at]
+        raise UserError(f"{path}: row {row}: column {TIMESTAMP}: found {found!r}; expected Unix seconds")
+    return with_file(frame.with_columns(times), path)
 
 
 def _raw(path: Path, lines: pl.DataFrame) -> pl.DataFrame:
@@ -82,7 +94,7 @@ def _raw(path: Path, lines: pl.DataFrame) -> pl.DataFrame:
         found = len(wrong["fields"][0])
         raise UserError(f"{path}: row {wrong['number'][0]}: found {found} fields; expected at least {_LEAST_FIELDS}")
     columns = [pl.col("fields").list.get(i).alias(name) for name, i in (_FRONT | _BACK).items()]
-    frame = lines.select(columns)
+    frame = lines.select(*columns, pl.col("number").alias(ROW_IN_FILE))
     return frame.select(
         USER,
         SESSION,
@@ -94,6 +106,7 @@ def _raw(path: Path, lines: pl.DataFrame) -> pl.DataFrame:
         "platform",
         "device",
         pl.when(pl.col("filters") != "").then(pl.col("filters").str.split("|")).alias("filters"),
+        ROW_IN_FILE,
     )
 
 
@@ -114,4 +127,5 @@ def _mars_gym(path: Path) -> pl.DataFrame:
         "action_type",
         pl.col("item_id").alias(CLICK),
         items.alias(SLATE),
+        pl.int_range(2, pl.len() + 2, dtype=pl.UInt32).alias(ROW_IN_FILE),  # the header is row 1, as in the raw files
     )

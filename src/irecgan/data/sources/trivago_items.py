@@ -35,6 +35,11 @@ def _read(path: Path) -> pl.DataFrame:
         raise UserError(f"{path}: cannot be read as CSV ({' '.join(str(error).split())[:200]})") from None
     if ITEM not in frame.columns:
         raise UserError(f"{path}: missing column {ITEM}; found columns {', '.join(frame.columns[:5])}")
+    blank = (frame[ITEM].str.strip_chars() == "").fill_null(value=True)
+    if blank.any():
+        raise UserError(
+            f"{path}: row {int(blank.arg_max() or 0) + 2}: column {ITEM}: found nothing; expected an item id"
+        )
     if PROPERTIES in frame.columns:
         return frame.select(ITEM, pl.col(PROPERTIES).str.split("|"))
     names = [column for column in frame.columns if column not in {"", ITEM, _DENSE}]
