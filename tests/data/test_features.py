@@ -111,6 +111,23 @@ def test_single_values_are_coded_like_columns() -> None:
         code.encode_values({"size": ["3"]}, "context")
 
 
+@pytest.mark.parametrize("written", [[True, False], ["True", "False"], ["true", "FALSE"], ["true", "false"]])
+@pytest.mark.parametrize("given", [True, "True", "TRUE", "true"])
+def test_truths_are_the_same_however_they_are_written(written: list[Any], given: Value) -> None:
+    code = fitted(pl.DataFrame({"id": range(5), "new": [*(written * 2), None]}), "new")
+    assert code.columns[0].values == ("false", "true")
+    assert code.encode_values({"new": given}, "--context").feature.tolist() == [1]
+    assert code.encode_values({}, "--context").feature.tolist() == [2]
+
+
+def test_truths_of_a_run_of_before_are_known_and_other_text_keeps_its_case() -> None:
+    column = Column(name="new", kind="category", values=("True", "False"), average=(0.5, 0.5))
+    assert Code(columns=(column,)).encode_values({"new": "true"}, "--context").feature.tolist() == [0]
+    code = fitted(pl.DataFrame({"id": range(6), "new": ["True", "true", "no"] * 2}), "new")
+    assert code.columns[0].values == ("True", "no", "true")
+    assert code.encode_values({"new": "true"}, "--context").feature.tolist() == [2]
+
+
 def test_parts_change_nothing() -> None:
     whole = fit(lambda: iter([FRAME]), None, "items", besides=["id"], own_missing=True)
     for one, other in zip(whole.columns, fitted().columns, strict=True):

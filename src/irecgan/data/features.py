@@ -30,8 +30,9 @@ class Column(BaseModel):
     """One column and what was fitted to it. Its features: the number, or one for each value; then "missing".
 
     A number is standardised by ``mean`` and ``scale`` and cut at +-5. A category is the feature of its value with
-    weight 1, a list those of its different values with weight 1 / root of their number. ``average`` holds the mean
-    weight of each feature over the rows it was fitted to: what stands for a value that is not known.
+    weight 1, a list those of its different values with weight 1 / root of their number. Where all values are truths,
+    ``True``, ``TRUE`` and ``true`` are one. ``average`` holds the mean weight of each feature over the rows it was
+    fitted to: what stands for a value that is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -160,6 +161,12 @@ def texts(values: pl.Series, kind: Kind, name: str) -> pl.Series:
     return lists.set((lists.list.len() == 0).fill_null(value=False), None)
 
 
+def as_truths(text: pl.Series) -> pl.Series | None:
+    """``text`` in lower case, as truths are written, where all of it is true and false in whatever case; else None."""
+    lower = text.str.to_lowercase()
+    return lower if lower.is_in(["true", "false"]).all() else None
+
+
 def _written(value: pl.Expr, found: pl.DataType | DataTypeClass) -> pl.Expr:
     """``value``, of type ``found``, as text."""
     text = value.cast(pl.String)
@@ -206,6 +213,10 @@ def _entries(values: pl.Series, column: Column, place: tuple[int, int], name: st
 
 def _known_values(found: pl.Series, row: pl.Series, column: Column, first: int) -> pl.DataFrame:
     """The entries of the values that have a feature."""
+    values = pl.Series(column.values, dtype=pl.String)
+    truths = as_truths(values) if column.kind == "category" else None
+    if truths is not None and not truths.is_duplicated().any():
+        values, found = truths, found.str.to_lowercase()
     frame = pl.DataFrame({_ROW: row, _FEATURE: found})
     if column.kind == "list":
         size = found.list.len().cast(pl.Float64)
@@ -213,9 +224,7 @@ def _known_values(found: pl.Series, row: pl.Series, column: Column, first: int) 
     else:
         frame = frame.with_columns(pl.lit(1.0).alias(_WEIGHT))
     index = pl.int_range(first, first + len(column.values), eager=True, dtype=pl.Int64)
-    code = frame[_FEATURE].replace_strict(
-        pl.Series(column.values, dtype=pl.String), index, default=None, return_dtype=pl.Int64
-    )
+    code = frame[_FEATURE].replace_strict(values, index, default=None, return_dtype=pl.Int64)
     return frame.with_columns(code.alias(_FEATURE)).drop_nulls()
 
 

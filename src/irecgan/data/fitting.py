@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from irecgan.data.features import KINDS, Code, Column, Kind, can_be, numbers, require, texts
+from irecgan.data.features import KINDS, Code, Column, Kind, as_truths, can_be, numbers, require, texts
 from irecgan.errors import UserError
 
 ALL = "all"
@@ -178,7 +178,10 @@ class _Values:
 
     def column(self, column: str, own_missing: bool) -> Column | None:
         """The column; None where no value that is on 2 rows or more makes a difference."""
-        counts = pl.concat(self.counts).group_by("value").agg(pl.all().sum()).filter(pl.col("rows") >= _LEAST)
+        counts = pl.concat(self.counts)
+        truths = as_truths(counts["value"]) if self.kind == "category" else None
+        counts = counts if truths is None else counts.with_columns(truths)
+        counts = counts.group_by("value").agg(pl.all().sum()).filter(pl.col("rows") >= _LEAST)
         counts = counts.sort(["rows", "value"], descending=[True, False]).head(_MOST)
         missing = own_missing and self.known < self.rows
         if counts.filter(pl.col("rows") < self.known).is_empty() and (counts.is_empty() or not missing):
