@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import irecgan
+from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.evaluation.evaluate import OfflineEvaluation, OnlineEvaluation, evaluate
 from irecgan.evaluation.online import play
@@ -78,6 +80,20 @@ def test_offline_json_has_the_promised_keys(policy: TrainedPolicy) -> None:
         assert {"p@1", "p@10", "mrr", "ndcg@10", "steps", "sessions"} <= fields.keys()
         assert fields["p@10"]["mean"] == 1  # slates of 3
     assert "P@1" in found.table()
+
+
+@pytest.mark.parametrize(("others", "told"), [(8, True), (6, True), (2, False), (0, False)])
+def test_a_log_of_other_items_is_told_once_a_run(
+    others: int, told: bool, policy: TrainedPolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = small_log(50, seed=8).frame
+    share = (frame["slate"].explode() < others).mean()
+    renamed = {item: item + 100 for item in range(others)}
+    slates = pl.col("slate").list.eval(pl.element().replace(renamed))
+    log = SessionLog(frame.with_columns(slates, pl.col("click").replace(renamed)), "other.csv")
+    evaluate([policy, policy], log=log, baselines=True, min_candidates=3)
+    line = "other.csv: {:.0f} % of the items shown are unknown to run mine (run {}), which ranks them last"
+    assert caplog.messages == [line.format(100 * share, run) for run in (1, 2) if told]  # type: ignore[operator]
 
 
 def test_results_are_repeatable_and_depend_on_the_seed(policy: TrainedPolicy) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from irecgan.data.batch import Sessions
 from irecgan.data.encode import encode
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
@@ -28,6 +29,8 @@ from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.shop import ShopWorld
 
 WITHOUT_RANK = " (no rank)"
+
+_MOSTLY = 0.5  # of the items shown that a run does not know, of which a user is told
 
 _RANK_WARNING = (
     "\nA policy that reads the shown order copies the ranker of the log, and logged clicks reward that; its row "
@@ -185,6 +188,8 @@ def _offline(
     results = {}
     for catalogue, context, scorers in tqdm(groups, desc="rerank", disable=None, leave=False):
         sessions = encode(log, catalogue, context=context)
+        if (run := next(iter(scorers))) in policies:
+            _tell_unknown(run, sessions, log.name)
         for name, scorer in scorers.items():
             results[name] = rerank(
                 scorer,
@@ -194,6 +199,15 @@ def _offline(
                 name=log.name,
             )
     return OfflineEvaluation(results, log.name, min_candidates)
+
+
+def _tell_unknown(run: str, sessions: Sessions, log: str) -> None:
+    """Warn where most of what is shown are items that ``run`` does not know."""
+    share = int((sessions.item == sessions.catalogue_size).sum()) / max(1, len(sessions.item))
+    if share > _MOSTLY:
+        logging.getLogger("irecgan").warning(
+            "%s: %.0f %% of the items shown are unknown to run %s, which ranks them last", log, 100 * share, run
+        )
 
 
 def _scorers(name: str, policy: TrainedPolicy, without_rank: bool) -> dict[str, Scorer]:
