@@ -1,9 +1,11 @@
 """What the README tells a user to type works."""
 
+import importlib
 import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +55,14 @@ def test_its_commands_run_one_after_the_other(
             quicker = [*EXPERIMENTS[rest[0]], "--seeds", "1", "--workers", "1"]
         assert main([name, *rest, *quicker]) == 0, command
         assert capsys.readouterr().out.strip()
+
+
+def test_its_baselines_are_made_of_a_log() -> None:
+    (found,) = re.findall(r"`(Baselines\.of\(.+?)`.+?\((`irecgan.+?)\)", README, re.DOTALL)
+    names: dict[str, Any] = {"log": small_log()}
+    for module in re.findall(r"`(.+?)`", found[1]):
+        names |= vars(importlib.import_module(module))
+    assert "popularity" in eval(found[0], names).rankers()
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
