@@ -87,6 +87,26 @@ def test_chances_by_hand() -> None:
     assert sums.tolist() == steps.tolist() == [2, 1]
 
 
+def blank_and_shown() -> SessionLog:
+    """Of ten sessions two show slates; the others are one step without a click, whose slate is no part of them."""
+    first = {"session_id": [0, 0, 1], "step": [0, 1, 0], "slate": [["a", "b"]] * 3, "click": ["a", "b", "a"]}
+    blank = {"session_id": range(2, 10), "step": [0] * 8, "slate": [["a", "b"]] * 8, "click": [None] * 8}
+    return SessionLog.from_frame(pl.concat([pl.DataFrame(first), pl.DataFrame(blank)], how="vertical_relaxed"))
+
+
+@pytest.mark.parametrize("shown", [(), (1,)], ids=["held out too", "learned from alone"])
+def test_slates_that_are_not_there_tell_nothing(shown: tuple[int, ...]) -> None:
+    """The sessions by which the tables are smoothed may be the only ones with slates."""
+    sessions = encode(log := blank_and_shown(), Catalogue.from_log(log), final_slates=False)
+    blank = torch.arange(2, 10)
+    learn, held = torch.cat([torch.tensor(shown, dtype=torch.int64), blank]), torch.tensor([0])
+    data = TrainingData(sessions.select(learn), sessions.select(held), final_slates=False)
+    for seed in range(20):
+        finding = slate_information(data, Streams(seed))
+        assert not finding.passed
+        assert finding.metrics["slates/information"] == pytest.approx(0)
+
+
 def test_where_slates_tell_nothing_the_policy_gradient_learns_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -80,9 +80,9 @@ class ShownCounts:
         """The same after ``context`` (N,), shrunk to the ``marginal`` (N,) that weighs as ``weight`` counts. (N,)
 
         The posterior mean under a Dirichlet prior around the marginal (MacKay and Peto, 1995, "A hierarchical Dirichlet
-        language model"). An infinite weight gives the marginal itself.
+        language model"). An infinite weight, or counts of nothing, give the marginal itself.
         """
-        if math.isinf(weight):
+        if math.isinf(weight) or not len(self.pairs):
             return marginal
         key = context * self.items + item
         place = torch.searchsorted(self.pairs, key).clamp(max=len(self.pairs) - 1)
