@@ -19,10 +19,10 @@ from two_clicks import (
     with_head,
 )
 
-from irecgan.data.batch import SessionBatch
+from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.models.agent import Agent
 from irecgan.objectives.importance import inclusion_log_probability
-from irecgan.training.losses import off_policy_gradient
+from irecgan.training.losses import off_policy_gradient, weight_metrics
 
 
 def test_importance_weights_give_the_gradient_under_the_logged_states() -> None:
@@ -143,3 +143,21 @@ def test_capped_weights_trade_the_gradient_for_a_lower_variance(corrected: bool)
         assert variance < noise
         assert float((mean - exact).norm()) > 0.01
         noise = variance
+
+
+def test_the_share_of_clicks_that_weights_are_worth_and_that_of_capped_ones() -> None:
+    agent = with_head("behaviour")
+    batch, _, inclusion = slates_of_two(SHOWN)
+    weight = (inclusion_log_probability(policies(agent)[0].log(), 2).exp() / inclusion)[batch.click[:, 0]].detach()
+    cap = float(weight.median())
+    found = weight_metrics(agent, Sessions.from_batch(batch), CONFIG.model_copy(update={"weight_cap": cap}))
+    weight = weight.clamp(max=cap)
+    assert found["weights/capped_share"] == pytest.approx(float((weight == cap).double().mean()))
+    assert found["weights/effective_share"] == pytest.approx(float(weight.sum() ** 2 / (6 * (weight**2).sum())))
+
+
+def test_of_no_known_click_the_weights_are_worth_nothing() -> None:
+    batch, _, _ = slates_of_two(SHOWN)
+    unknown = replace(batch, click=torch.full_like(batch.click, ITEMS))
+    found = weight_metrics(with_head("behaviour"), Sessions.from_batch(unknown), CONFIG)
+    assert found == {"weights/effective_share": 0, "weights/capped_share": 0}

@@ -128,7 +128,10 @@ def slate_imitation(
 
 @torch.no_grad()
 def weight_metrics(agent: Agent, sessions: Sessions, config: TrainingConfig) -> dict[str, float]:
-    """The effective share of the clicks in ``sessions`` under PGIS's weights, and the share that is capped."""
+    """The effective share of the clicks in ``sessions`` under PGIS's weights, and the share that is capped.
+
+    Both are 0 where no known item was clicked.
+    """
     weights = []
     for rows in in_order(sessions.steps, 256):
         batch = sessions.batch(rows).to(agent.encoder.first.device)
@@ -137,7 +140,7 @@ def weight_metrics(agent: Agent, sessions: Sessions, config: TrainingConfig) -> 
     weight = torch.cat(weights)
     return {
         "weights/effective_share": float(effective_sample_share(weight)),
-        "weights/capped_share": float((weight >= config.weight_cap).float().mean()),
+        "weights/capped_share": float((weight >= config.weight_cap).sum() / max(len(weight), 1)),
     }
 
 
