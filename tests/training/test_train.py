@@ -144,9 +144,10 @@ def test_a_training_killed_at_its_first_or_its_last_breath_can_be_resumed(tmp_pa
     assert sorted(path.name for path in out.iterdir()) == whole
 
 
-def test_networks_too_large_for_memory_are_named_and_leave_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("large", [{"units": 10**12}, {"units": 10**12, "embedding": 10**12}])
+def test_networks_too_large_for_memory_are_named_and_leave_nothing(large: dict[str, int], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not fit into memory"):
-        irecgan.train(small_log(), recipe="pg", out=tmp_path / "run", settings={**TINY, "units": 10**12})
+        irecgan.train(small_log(), recipe="pg", out=tmp_path / "run", settings={**TINY, **large})
     assert not list(tmp_path.iterdir())
 
 
@@ -187,7 +188,15 @@ def test_out_is_never_written_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"unit": 3}, "unit"), ({"units": 0}, "units"), ({"gamma": 1.5}, "gamma"), ({"cell": "rnn"}, "cell")],
+    [
+        ({"unit": 3}, "unit"),
+        ({"units": 0}, "units"),
+        ({"units": 2**63}, f"setting units: found {2**63}: Input should be less than or equal to"),
+        ({"in_memory_steps": 10**30}, "setting in_memory_steps: found 1"),
+        ({"gamma": 1.5}, "gamma"),
+        ({"cell": "rnn"}, "cell"),
+        ({"terms_prior": 0}, r"setting terms_prior: found 0: Input should be greater than 0"),
+    ],
 )
 def test_wrong_settings_are_named_and_leave_nothing(settings: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):

@@ -12,8 +12,10 @@ from irecgan.models.recurrent import Cell, Size
 from irecgan.models.terms import TERMS, TermName
 from irecgan.models.user import Stop
 
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
+_MOST = 10**12
+"""No memory holds so much, and a few times as much still fits into torch's sizes of 64 bits."""
+Positive = Annotated[int, Field(ge=1, le=_MOST)]
+Count = Annotated[int, Field(ge=0, le=_MOST)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -80,7 +82,7 @@ class TrainingConfig(BaseModel):
     user_learning_rate: Rate = 5e-4
     discriminator_learning_rate: Rate = 1e-4
     terms_learning_rate: Rate = 0.03
-    terms_prior: Weight = 1.0  # precision of a normal prior on weights of terms, in the steps that sharpen them
+    terms_prior: Rate = 1.0  # precision of a normal prior on weights of terms, in the steps that sharpen them
     user_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # of the state that U's click scores read, while U learns
     batch_size: Positive = 32
     agent_clip: Rate | None = 5.0  # largest norm of a gradient

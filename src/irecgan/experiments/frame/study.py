@@ -21,6 +21,7 @@ from irecgan.execution.interface import Executor
 from irecgan.execution.work_off import worked_off
 from irecgan.files import read_json, remove_leftovers, write_json, write_text
 from irecgan.training.config import PRESETS as TRAINING_PRESETS
+from irecgan.training.config import Positive
 from irecgan.training.recipes import find_recipe
 
 CELLS = "cells"
@@ -58,7 +59,7 @@ Preset = Annotated[str, AfterValidator(_preset)]
 Distinct = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_once)]
 """At least one value; what is named twice counts once."""
 Models = Distinct[Model]
-Count = Annotated[int, Field(ge=1)]
+Count = Positive
 Seeds = Count
 
 
