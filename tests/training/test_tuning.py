@@ -56,6 +56,41 @@ def test_wrong_candidates_are_named_and_leave_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("recipe", "candidates", "named"),
+    [
+        ("slate", [{}, {"slate_likelihood": "set"}], r"slate_likelihood of \['ordered', 'set'\]"),
+        ("slate", [{}, {"softmax": "sampled"}], r"slate_likelihood of \['ordered', 'set'\]"),
+        ("latent-distilled", [{}, {"softmax": "sampled"}], "slate_likelihood"),
+        ("latent-distilled", [{}, {"slate_size": 2}], r"slate_size of \[2, None\]"),
+        ("latent-distilled", [{"max_length": 5}, {"max_length": 6}], "max_length"),
+        ("latent-distilled", [{"distillation_held_out": 5}, {"distillation_held_out": 6}], "distillation_held_out"),
+    ],
+)
+def test_candidates_judged_by_other_slates_are_refused(
+    recipe: str, candidates: list[dict[str, object]], named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"^candidates: found {named}"):
+        train_best(small_log(), out=tmp_path / "run", recipe=recipe, candidates=candidates, settings=TINY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_agent_judged_by_clicks_may_be_tuned_in_how_it_shows_and_samples(tmp_path: Path) -> None:
+    """And one judged by slates as sets in both ways of sampling."""
+    asked: list[dict[str, object]] = [{"softmax": "full", "slate_size": 2}, {"softmax": "sampled", "negatives": 4}]
+    few: dict[str, object] = {**TINY, "agent_epochs": 1}
+    train_best(small_log(), out=tmp_path / "pg", recipe="pg", candidates=asked, settings=few)
+    few["slate_likelihood"] = "set"
+    train_best(small_log(), out=tmp_path / "slate", recipe="slate", candidates=asked, settings=few)
+
+
+@pytest.mark.parametrize("recipe", ["count", "auto"])
+def test_recipes_without_a_held_out_loss_are_refused(recipe: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^train_best: found recipe {recipe}, which has no held-out loss; expected"):
+        train_best(small_log(), out=tmp_path / "run", recipe=recipe, settings=TINY)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_a_configuration(preset: str) -> None:
     assert TrainingConfig.parse(["batch_size=7"], preset).batch_size == 7

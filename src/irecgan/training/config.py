@@ -143,6 +143,11 @@ class TrainingConfig(BaseModel):
             parse_wanted(value, str(info.field_name))
         return value
 
+    @property
+    def slates_as(self) -> Literal["ordered", "set"]:
+        """What ``slate_likelihood`` comes to."""
+        return self.slate_likelihood or ("ordered" if self.softmax == "full" else "set")
+
     def size(self, items: int) -> Size:
         """The dimensions of networks over a catalogue of ``items``."""
         return Size(items, self.embedding, self.units, self.layers, self.cell, self.output, terms=self.terms)

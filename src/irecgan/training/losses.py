@@ -166,7 +166,7 @@ def _log_slate(agent: Agent, batch: SessionBatch, config: TrainingConfig, likeli
     if not slate.shape[1]:  # no step of the batch has a slate: one of no item
         slate, shown = slate.new_full((len(slate), 1), batch.catalogue_size), shown.new_zeros(len(shown), 1)
     known = shown & (slate < batch.catalogue_size)
-    if (config.slate_likelihood or ("ordered" if config.softmax == "full" else "set")) == "ordered":
+    if config.slates_as == "ordered":
         return ordered_log_likelihood(scores.all(), slate, known)
     first = slate.gather(1, known.int().argmax(1, keepdim=True)).squeeze(1)  # (M,) the first that is known
     found = scores.at(torch.cat([first[:, None], slate], dim=1))  # (M, 1 + K)

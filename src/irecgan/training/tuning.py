@@ -11,9 +11,11 @@ from irecgan.files import atomic_directory, write_json
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.training.columns import Told, beside
 from irecgan.training.config import TrainingConfig
+from irecgan.training.distillation import Distil
 from irecgan.training.distributed import launched
+from irecgan.training.losses import whole_slate
 from irecgan.training.metrics import best_losses
-from irecgan.training.recipes import find_recipe
+from irecgan.training.recipes import Recipe, find_recipe
 from irecgan.training.train import train
 
 TUNING = "tuning.json"
@@ -23,6 +25,9 @@ AGENT_RATES: tuple[dict[str, Any], ...] = tuple({"agent_learning_rate": rate} fo
 """Candidates that matter most for an agent."""
 
 _JUDGING = ("gamma", "lambda_r", "lambda_p", "stop", "validation_share")
+"""Settings that are part of the held-out loss of any recipe."""
+_JUDGING_SLATES = ("slate_likelihood",)
+_JUDGING_LESSONS = (*_JUDGING_SLATES, "slate_size", "max_length", "distillation_held_out")
 
 
 def train_best(
@@ -45,7 +50,7 @@ def train_best(
     Args:
         log: a session log, or its file.
         out: the run directory to make.
-        recipe: a name of `irecgan.training.recipes.RECIPES`.
+        recipe: a name of `irecgan.training.recipes.RECIPES` that has a held-out loss.
         candidates: keys of `TrainingConfig` that differ from ``settings``.
         validation: sessions to judge by; by default the same share of ``log`` is held out for all.
         items: as in `train`.
@@ -53,13 +58,16 @@ def train_best(
         settings: common to all candidates.
 
     Raises:
-        UserError: as `train`, or there is no candidate, or one changes what the held-out loss means.
+        UserError: as `train`, or the recipe has no held-out loss, or there is no candidate, or one changes what that
+            loss means.
 
     """
-    find_recipe(recipe)
+    asked = find_recipe(recipe)
+    if not any(phase.keeps for phase in asked.phases):
+        raise UserError(f"train_best: found recipe {recipe}, which has no held-out loss; expected one that has")
     if together := launched():
         raise UserError(f"train_best: found {together} processes launched together, expected one")
-    configs = _comparable(candidates, settings or {})
+    configs = _comparable(candidates, settings or {}, _judging(asked))
     told = beside(log) if items is None else items
     learn = log if isinstance(log, SessionLog) else SessionLog.read(log)
     with atomic_directory(Path(out)) as directory:
@@ -74,16 +82,25 @@ def train_best(
     return load_policy(out)
 
 
-def _comparable(candidates: Sequence[Mapping[str, Any]], common: Mapping[str, Any]) -> list[TrainingConfig]:
+def _judging(recipe: Recipe) -> tuple[str, ...]:
+    """The settings that are part of the held-out loss of the ``recipe``."""
+    if any(isinstance(phase, Distil) for phase in recipe.phases):
+        return (*_JUDGING, *_JUDGING_LESSONS)
+    return (*_JUDGING, *_JUDGING_SLATES) if recipe.judge is whole_slate else _JUDGING
+
+
+def _comparable(
+    candidates: Sequence[Mapping[str, Any]], common: Mapping[str, Any], judging: Sequence[str]
+) -> list[TrainingConfig]:
     """The settings of each candidate; UserError where there is none, or held-out losses would not mean the same."""
     if not candidates:
         raise UserError("candidates: found none, expected at least one")
     configs = [TrainingConfig.checked({**common, **candidate}) for candidate in candidates]
-    for key in _JUDGING:
-        found = {getattr(config, key) for config in configs}
+    for key in judging:
+        found = {config.slates_as if key == "slate_likelihood" else getattr(config, key) for config in configs}
         if len(found) > 1:
             raise UserError(
-                f"candidates: found {key} of {sorted(found)}, expected one: it is part of the held-out loss"
+                f"candidates: found {key} of {sorted(found, key=str)}, expected one: it is part of the held-out loss"
             )
     return configs
 
