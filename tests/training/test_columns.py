@@ -21,6 +21,8 @@ from irecgan.data.log import SessionLog
 from irecgan.data.scanned import ScannedLog, read_or_scan
 from irecgan.data.stored import stored
 from irecgan.errors import UserError
+from irecgan.experiments.frame.training import trained
+from irecgan.runs.inspection import inspect_run
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.training.config import PRESETS
 from irecgan.training.recipes import RECIPES
@@ -93,8 +95,13 @@ def test_the_context_of_a_step_decides_what_is_ranked_first(tmp_path: Path) -> N
         assert found[recipe]["p@1"]["mean"] == 1
 
 
+ALL = {"item_features": "all"}
+HOUR = {"context_features": "hour"}
 LARGE = {**PRESETS["large"], "negatives": 4}
-READING = [name for name, recipe in RECIPES.items() if recipe.deploys in {"user", "agent"}]
+READING = [
+    name for name, recipe in RECIPES.items() if recipe.deploys in {"user", "agent"} and name != "latent-distilled"
+]
+FEW = {"distillation_sessions": 40, "distillation_held_out": 10, "distillation_epochs": 1}
 
 
 @pytest.mark.parametrize("recipe", READING)
@@ -107,6 +114,59 @@ def test_every_recipe_reads_columns(recipe: str, settings: dict[str, Any], tmp_p
     again = load_policy(tmp_path / "run")
     assert again.recommend([1, 9], 10) == policy.recommend([1, 9], 10)
     assert again.context == policy.context
+
+
+def test_distilled_plans_read_columns_of_items_and_drop_ids(tmp_path: Path) -> None:
+    kept = []
+    for name, share in (("all", 0.0), ("some", 0.5)):
+        asked = {**TINY, **FEW, "item_features": "all", "id_dropout": share}
+        policy = irecgan.train(small_log(), items=TABLE, recipe="latent-distilled", out=tmp_path / name, settings=asked)
+        assert sorted(policy.rerank([1], [9, 8]).items) == [8, 9]
+        kept.append(weights(tmp_path / name)["agent"]["encoder.content.features.weight"])
+    assert not torch.equal(*kept)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "columns"),
+    [
+        *((recipe, ALL) for recipe in ("count", "latent", "linear", "boosting")),
+        *((recipe, HOUR) for recipe in ("count", "latent", "linear", "boosting", "latent-distilled")),
+    ],
+)
+def test_recipes_that_do_not_read_columns_refuse_them(recipe: str, columns: dict[str, str], tmp_path: Path) -> None:
+    (key,) = columns
+    found = f"^setting {key}: found {columns[key]} with recipe {recipe}, which does not read it; expected none$"
+    with pytest.raises(UserError, match=found):
+        irecgan.train(
+            with_context(small_log()),
+            items=TABLE,
+            recipe=recipe,
+            out=tmp_path / "run",
+            settings={**TINY, **columns},
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("recipe", ["count", "linear", "latent-distilled", "pg"])
+def test_a_recipe_that_is_chosen_reads_what_it_can_and_inspect_says_so(recipe: str, tmp_path: Path) -> None:
+    """The candidates of a choice are told of the same columns."""
+    asked = {**BOTH, **FEW, "candidates": recipe, "choose_by": "lists", "id_dropout": 0.2}
+    log = with_context(small_log())
+    policy = irecgan.train(log, items=TABLE, recipe="auto", out=tmp_path / "run", settings=asked)
+    read = {"pg": ("kind", "price", "device", "hour"), "latent-distilled": ("kind", "price")}.get(recipe, ())
+    assert inspect_run(tmp_path / "run").columns == read
+    assert (policy.context is not None) == (recipe == "pg")
+    assert len(policy.catalogue) == 10
+
+
+def test_rows_of_a_study_read_what_they_can(tmp_path: Path) -> None:
+    changes = ["context_features=hour", *(f"{key}={value}" for key, value in TINY.items())]
+    log = with_context(small_log())
+    found = {
+        recipe: trained(log, recipe, tmp_path, seed=0, preset="small", changes=changes) for recipe in ("count", "pg")
+    }
+    assert found["count"].context is None
+    assert found["pg"].context is not None
 
 
 def test_a_training_that_was_killed_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +254,6 @@ def changed(**columns: list[Any]) -> pl.DataFrame:
     return TABLE.with_columns(**{name: pl.Series(values) for name, values in columns.items()})
 
 
-ALL = {"item_features": "all"}
 KIND = {"item_features": "kind"}
 NUMBER = {"item_features": "kind:number"}
 

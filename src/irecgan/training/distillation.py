@@ -7,6 +7,7 @@ imitation learning and structured prediction to no-regret online learning": DAgg
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -143,11 +144,11 @@ class Distil:
         sessions, _ = lab.journal.generated(make)
         negatives = lab.streams.torch(*name, "negatives")
         lab.journal.draws(negatives)
-        likelihood = lab.likelihood(negatives)
+        imitation = partial(slate_imitation, lab.agent, config=lab.config, likelihood=lab.likelihood(negatives))
         learner = lab.learners["agent"]
         learner.learn_at(lab.config.distillation_learning_rate)
         loss = learner.epoch(
-            lambda batch: slate_imitation(lab.agent, batch, lab.config, likelihood),
+            lab.without_some_ids("agent", imitation, negatives),
             sessions,
             lab.config.batch_size,
             lab.streams.torch(*name, "shuffle"),

@@ -87,6 +87,10 @@ class Lab:
             loss = partial(user_loss, self.user, config=self.config, learning=learning)
         elif self.proposal is not None:
             loss = partial(self.agent_loss, self.agent, config=self.config, likelihood=self.likelihood(generator))
+        return self.without_some_ids(name, loss, generator)
+
+    def without_some_ids(self, name: ModelName, loss: Loss, generator: torch.Generator) -> Loss:
+        """``loss`` of a model with ids that are dropped, where it reads columns of items and the settings say so."""
         if self.data.inputs.items is not None and self.config.id_dropout:
             return _DroppedIds(loss, self.model(name), self.data.items, self.config.id_dropout, generator)
         return loss

@@ -7,11 +7,12 @@ from typing import Any
 
 from irecgan.errors import UserError
 from irecgan.models.agent import Head
-from irecgan.models.networks import Deployed, ModelName
+from irecgan.models.content import Inputs
+from irecgan.models.networks import FITTED, Deployed, ModelName
 from irecgan.policies.latent import LatentPolicy, LatentRanker
 from irecgan.runs.manifest import Decision
 from irecgan.seeding import Streams
-from irecgan.training.config import PRESETS
+from irecgan.training.config import PRESETS, TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.distillation import Distil
 from irecgan.training.gates import Gate, Noted
@@ -51,6 +52,24 @@ class Recipe:
     def teaches(self) -> tuple[ModelName, ...]:
         """The models that learn in any of its phases."""
         return tuple(dict.fromkeys(name for phase in self.phases for name in phase.teaches))
+
+    def reading(self, inputs: Inputs) -> Inputs:
+        """What of ``inputs`` its networks learn to read."""
+        return Inputs(inputs.items if self._reads_items else None, inputs.context if self._reads_context else None)
+
+    def unread(self, config: TrainingConfig) -> list[str]:
+        """The settings of columns that ``config`` has and it does not read; those who choose hand them on."""
+        reads = {"item_features": self._reads_items, "context_features": self._reads_context}
+        return [key for key, read in reads.items() if getattr(config, key) is not None and not (read or self.chooses)]
+
+    @property
+    def _reads_items(self) -> bool:
+        return not set(self.teaches) <= set(FITTED)
+
+    @property
+    def _reads_context(self) -> bool:
+        """Whether logged steps are learned from: those of a planner have no context."""
+        return any({"user", "agent"} & set(phase.teaches) for phase in self.phases if not isinstance(phase, Distil))
 
 
 SLATES_INFORM = Gate("check-slates", slate_information, otherwise="pg")

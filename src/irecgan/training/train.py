@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,10 @@ def _train(  # noqa: PLR0917
 
 
 def _refuse_impossible(asked: Recipe, config: TrainingConfig, processes: Processes) -> None:
-    """Raise UserError where so many processes, or their device, cannot learn by the recipe or the settings."""
+    """Raise UserError where the recipe, so many processes, or their device, cannot learn by the settings."""
+    for key in asked.unread(config):
+        found = getattr(config, key)
+        raise UserError(f"setting {key}: found {found} with recipe {asked.name}, which does not read it; expected none")
     if config.sparse and processes.size > 1:
         raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
     if processes.size > 1 and (asked.chooses or set(FITTED) & set(asked.teaches)):
@@ -152,7 +156,7 @@ def _learned(
         _tell(directory, asked, decision)
         _warn_of_unknown_ends(directory, learns, data)
     lab = make_lab(
-        data,
+        replace(data, inputs=learns.reading(data.inputs)),
         config.over(learns.settings) if asked.chooses else config,
         streams,
         learns.agent_loss,
@@ -237,10 +241,11 @@ def _finish(
         if isinstance(model, RecurrentUserModel | ListUserModel):
             set_covariance(model, data.train)
     size, new = config.size(len(columns.catalogue)), len(columns.catalogue) - data.items
+    inputs = recipe.reading(columns.inputs)
 
     def network(name: ModelName) -> Network:
         made = lab.model(name)
-        return grown(name, made, size, config.stop, data.reward_law, inputs=columns.inputs) if new else made
+        return grown(name, made, size, config.stop, data.reward_law, inputs=inputs) if new else made
 
     popularity = return_weighted_counts(data.train, config.gamma, config.lambda_r)  # (2, n)
     run = Run(
@@ -252,8 +257,8 @@ def _finish(
         final_slates=data.final_slates,
         co_clicks=co_clicks(data.train).with_new_items(new),
         counts=ItemCounts.of(data.train).with_new_items(new),
-        inputs=columns.inputs,
-        table=columns.table,
+        inputs=inputs,
+        table=None if inputs.items is None else columns.table,
     )
     save_run(directory, run, origin, size=size, stop=config.stop, reward_law=data.reward_law, decision=decision)
     clear(directory)

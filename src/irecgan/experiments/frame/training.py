@@ -7,6 +7,7 @@ from typing import Any
 from irecgan.data.log import SessionLog
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.training.config import PRESETS, TrainingConfig
+from irecgan.training.recipes import find_recipe
 from irecgan.training.train import train
 from irecgan.training.tuning import train_best
 
@@ -29,8 +30,12 @@ def trained(
     changes: Sequence[str] = (),
     validation: SessionLog | None = None,
 ) -> TrainedPolicy:
-    """A policy learned from ``log`` by ``recipe``, in the directory ``out``; ``changes`` of the preset: key=value."""
+    """A policy learned from ``log`` by ``recipe``, in the directory ``out``; ``changes`` of the preset: key=value.
+
+    Recipes read what they can of the columns that are named there: a study has one list of changes for all.
+    """
     settings = TrainingConfig.parse(changes, preset)
+    settings = settings.model_copy(update=dict.fromkeys(find_recipe(recipe).unread(settings)))
     if recipe in TUNED:
         common = settings.model_dump(exclude_defaults=True)
         return train_best(

@@ -60,6 +60,7 @@ def fit(recipe: Recipe, data: TrainingData, config: TrainingConfig, streams: Str
     directory.mkdir(parents=True, exist_ok=True)
     begin = time.process_time()
     learns, _ = admitted(recipe, data, streams)
+    data = replace(data, inputs=learns.reading(data.inputs))
     config = config.over(learns.settings)
     lab = make_lab(data, config, streams, learns.agent_loss, learns.heads, judge=learns.judge, teaches=learns.teaches)
     run_phases(learns, lab, directory)
