@@ -102,4 +102,13 @@ def test_the_law_is_read_from_the_rewards() -> None:
     assert RewardLaw.of(torch.tensor([0.0, 1.0, 1.0])).kind == "binary"
     law = RewardLaw.of(torch.tensor([1.0, 3.0]))
     assert (law.kind, law.shift, law.scale) == ("real", 2.0, 1.0)
-    assert RewardLaw.of(torch.tensor([7.0, 7.0])).scale == 1
+    assert RewardLaw.of(torch.tensor([7.0, 7.0])) == RewardLaw("constant", 7.0)
+
+
+def test_a_reward_that_is_always_the_same_is_predicted_and_drawn_exactly_and_moves_nothing() -> None:
+    law, score = RewardLaw.of(torch.full((9,), 0.1)), torch.tensor([-3.0, 0.0, 40.0], requires_grad=True)
+    mean = law.mean(score)
+    assert mean.tolist() == [pytest.approx(0.1)] * 3
+    assert torch.equal(law.sample(mean, torch.Generator().manual_seed(0)), mean)
+    assert law.log_probability(score, torch.tensor([0.1, 0.1, 5.0])).tolist() == [0, 0, 0]
+    assert law.standardise(mean).tolist() == [0, 0, 0]

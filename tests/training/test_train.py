@@ -261,6 +261,17 @@ def test_a_prepared_directory_gives_its_parts(tmp_path: Path) -> None:
     assert measured(tmp_path / "other") != measured(tmp_path / "whole")
 
 
+def test_generated_clicks_earn_what_all_logged_ones_do(tmp_path: Path) -> None:
+    reward = pl.when(pl.col("click").is_not_null()).then(0.01).otherwise(0.0)
+    log = SessionLog.from_frame(small_log().frame.with_columns(reward=reward))
+    irecgan.train(log, recipe="pgu", out=tmp_path / "run", settings={**TINY, "lambda_r": 100.0})
+    assert Manifest.read(tmp_path / "run").reward_law.kind == "constant"
+    rounds = [line for line in read_metrics(tmp_path / "run") if line["phase"] == "rounds"]
+    assert [line["generated/value"] for line in rounds] == pytest.approx(
+        [2 * line["generated/clicks"] for line in rounds]
+    )
+
+
 def test_metrics_are_one_json_object_a_line(tmp_path: Path) -> None:
     irecgan.train(small_log(), recipe="irecgan", out=tmp_path / "run", settings=TINY)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
