@@ -1,9 +1,10 @@
 """``irecgan recommend``: ask a trained policy for a slate."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from irecgan.commands.interface import Output, add_device
 from irecgan.commands.workers import add_workers, chosen_executor
@@ -11,7 +12,7 @@ from irecgan.data.catalogue import Catalogue, ItemId
 from irecgan.errors import UserError
 from irecgan.runs.many import recommend_file
 from irecgan.runs.open_sessions import rerank_file
-from irecgan.runs.trained import load_policy
+from irecgan.runs.trained import Recommendation, load_policy
 
 HELP = """Ask a trained policy for a slate after a history of clicks, or for the order of given candidates; or for the
 slates after many histories (--histories FILE --out FILE), or for the order of the last lists of sessions under way
@@ -56,9 +57,14 @@ def run(args: argparse.Namespace) -> Output:
         raise UserError("--without-rank: expected with --candidates or --sessions; nothing else has an order to read")
     if args.sessions is not None:
         return _sessions(args)
-    if args.histories is not None:
-        return _many(args)
-    for option in ("out", "workers", "ray"):
+    return _one(args) if args.histories is None else _many(args)
+
+
+def _one(args: argparse.Namespace) -> Output:
+    """Recommend after one history."""
+    if args.out is not None:
+        raise UserError("--out: found without --histories or --sessions; expected one of them, or no --out")
+    for option in ("workers", "ray"):
         if getattr(args, option) is not None:
             raise UserError(f"--{option}: found without --histories; expected both or neither")
     policy = load_policy(args.run, args.device)
@@ -71,50 +77,52 @@ def run(args: argparse.Namespace) -> Output:
         raise UserError("-k: found together with --candidates, expected one or the other")
     else:
         answer = policy.rerank(history, candidates, context, ranked=not args.without_rank)
-    unknown, strange = (_unknown(ids, policy.catalogue) for ids in (history, candidates or []))
-    width = max(len("item"), *(len(str(item)) for item in answer.items))
-    lines = [f"rank  {'item':{width}}  probability"]
-    for rank, (item, p) in enumerate(zip(answer.items, answer.probabilities, strict=True), start=1):
-        lines.append(f"{rank:>4}  {item!s:{width}}  {p:>11.4f}")
-    if unknown:
-        lines.append(f"not in the catalogue, taken as clicks on an unknown item: {', '.join(map(str, unknown))}")
-    if strange:
-        lines.append(f"candidates that are not in the catalogue: {', '.join(map(str, strange))}")
     fields = {
         "items": answer.items,
         "probabilities": answer.probabilities,
         "history": history,
-        "unknown_history": unknown,
+        "unknown_history": _unknown(history, policy.catalogue),
     }
     if candidates is not None:
-        fields["unknown_candidates"] = strange
-    return Output("\n".join(lines), fields)
+        fields["unknown_candidates"] = _unknown(candidates, policy.catalogue)
+    return Output("\n".join(_lines(answer, fields)), fields)
+
+
+def _lines(answer: Recommendation, fields: Mapping[str, Any]) -> Iterator[str]:
+    """The ``answer`` as a table, and what its ``fields`` say of ids that are not known."""
+    width = max(len("item"), *(len(str(item)) for item in answer.items))
+    yield f"rank  {'item':{width}}  probability"
+    for rank, (item, p) in enumerate(zip(answer.items, answer.probabilities, strict=True), start=1):
+        yield f"{rank:>4}  {item!s:{width}}  {p:>11.4f}"
+    if unknown := fields["unknown_history"]:
+        yield f"not in the catalogue, taken as clicks on an unknown item: {', '.join(map(str, unknown))}"
+    if unknown := fields.get("unknown_candidates"):
+        yield f"candidates that are not in the catalogue: {', '.join(map(str, unknown))}"
 
 
 def _sessions(args: argparse.Namespace) -> Output:
     """Rank the last lists of a log."""
-    beside = ("history", "histories", "candidates", "k", "context", "workers", "ray")
-    _check_files(args, "sessions", [option for option in beside if getattr(args, option) not in ("", None, [])])
+    _check_files(args, "sessions", ("history", "histories", "candidates", "k", "context", "workers", "ray"))
     policy = load_policy(args.run, args.device)
     ranked = rerank_file(policy, args.sessions, args.out, ranked=not args.without_rank)
     return Output(f"{args.out}: the last lists of {ranked} sessions", {"out": str(args.out), "sessions": ranked})
 
 
-def _check_files(args: argparse.Namespace, option: str, beside: Sequence[str]) -> None:
-    """Raise UserError unless the file of ``option`` has another one to write to, and no options ``beside`` it."""
+def _check_files(args: argparse.Namespace, option: str, others: Sequence[str]) -> None:
+    """Raise UserError unless the file of ``option`` has another one to write to, and none of ``others`` is given."""
     if args.out is None:
         raise UserError(f"--{option}: found without --out; expected the name of the Parquet file to write")
-    if beside:
-        raise UserError(
-            f"--{option}: found together with {'-' if len(beside[0]) == 1 else '--'}{beside[0]}; expected one of them"
-        )
+    for other in others:
+        if getattr(args, other) not in ("", None, []):
+            dashes = "-" if len(other) == 1 else "--"
+            raise UserError(f"--{option}: found together with {dashes}{other}; expected one of them")
     if args.out.resolve() == getattr(args, option).resolve():
         raise UserError(f"--out {args.out}: found the file of {option}, expected another one")
 
 
 def _many(args: argparse.Namespace) -> Output:
     """Recommend after every history of a file."""
-    _check_files(args, "histories", [o for o in ("history", "candidates") if getattr(args, o) not in ("", None)])
+    _check_files(args, "histories", ("history", "candidates"))
     if args.workers is None and args.ray is None and args.device != "cpu":
         args.workers = 1  # one process fills a GPU
     executor = chosen_executor(args, gpus=float(args.device == "cuda"))
