@@ -1,4 +1,4 @@
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -6,11 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch import Tensor
 
 from irecgan.errors import UserError
 from irecgan.evaluation.online import play
 from irecgan.policies.belief import BeliefPolicy, BeliefState, QMDPPolicy
-from irecgan.policies.planning import posterior
+from irecgan.policies.planning import _backup, _onward, posterior
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.worlds.candidates import CandidateModel
@@ -121,6 +122,59 @@ def test_it_never_reads_the_true_state() -> None:
 def test_a_world_without_rewards_has_a_plan_worth_nothing() -> None:
     world = world_of(np.zeros((2, 3)), np.full((2, 3, 2), 0.5), 2)
     assert policy_for(world).value == 0
+
+
+@pytest.mark.parametrize("swaps", [False, True])
+@pytest.mark.parametrize("law", ["dirichlet:0.05", "softmax"])
+def test_beliefs_are_searched_for_together_as_they_are_alone(law: str, swaps: bool) -> None:
+    """A plain search for each belief by itself, in which every item is swapped for every other one."""
+    model = CandidateModel.of_world(draw_world(law, states=4, items=12, slate_size=3, seed=2))
+    draw = torch.Generator().manual_seed(1)
+    onward = _onward(model, 5 * torch.rand(6, 4, dtype=torch.float64, generator=draw))
+    belief = torch.rand(40, 4, dtype=torch.float64, generator=draw) ** 4
+    belief = belief / belief.sum(1, keepdim=True)
+    slate = torch.rand(40, 12, generator=draw).argsort(1)[:, :3]
+    found = _backup(model, onward, belief, slate, swaps=swaps)
+    for row in range(40):
+        values, best = search_alone(model, onward, belief[row], slate[row], swaps=swaps)
+        torch.testing.assert_close(found.values[row], values)
+        assert sorted(found.slates[row].tolist()) == sorted(best.tolist())
+
+
+def search_alone(
+    model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor, *, swaps: bool
+) -> tuple[Tensor, Tensor]:
+    """The values (m,) and the slate (K,) that linear steps and then swaps lead to from ``slate``, by loops."""
+    values, after = appraised(model, onward, belief, slate)
+    for swapping in (False, True)[: 1 + swaps]:
+        for _ in range(6):
+            total = model.weight[:, slate].sum(1)
+            if swapping:
+                best = -np.inf
+                for k, j in product(range(len(slate)), range(model.items)):
+                    if j not in slate.tolist():
+                        tried = slate.clone()
+                        tried[k] = j
+                        added = torch.stack([onward[:, i, after[i]] for i in tried.tolist()], dim=1).sum(1)
+                        worth = float(belief @ (added / model.weight[:, tried].sum(1)))
+                        if worth > best:
+                            best, other = worth, tried
+            else:
+                gain = torch.einsum("z,zjl->jl", belief / total, onward).amax(1)
+                other = (gain - (belief / total * values) @ model.weight).topk(len(slate)).indices
+            new, then = appraised(model, onward, belief, other)
+            if float(belief @ new) <= float(belief @ values) * (1 + 1e-12):
+                break
+            slate, values, after = other, new, then
+    return values, slate
+
+
+def appraised(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor) -> tuple[Tensor, Tensor]:
+    """The values (m,) of a slate (K,), and the pair that is best after a click on each item (n,)."""
+    total = model.weight[:, slate].sum(1)
+    after = torch.einsum("z,zjl->jl", belief / total, onward).argmax(1)
+    added = torch.stack([onward[:, j, after[j]] for j in slate.tolist()], dim=1)
+    return added.sum(1) / total, after
 
 
 def test_sessions_that_never_end_are_refused() -> None:

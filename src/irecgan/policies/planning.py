@@ -25,8 +25,8 @@ _CONVERGED = 1e-4
 """Relative gain of a backup below which a round is over."""
 _IMPROVEMENTS = 50
 """Of a policy that sees the states, at most."""
-_CELLS = 8_000_000
-"""Numbers per working table: bounds the memory."""
+_CELLS = 1_000_000
+"""Numbers per working table: they stay near a core's cache, and the memory is bounded."""
 _LONGEST = 50
 """Clicks after which sessions that gather beliefs are cut."""
 
@@ -216,12 +216,15 @@ def _backup(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor
     """The best pair found for each belief (B, m), with the search begun at ``slate`` (B, K)."""
     best = _appraise(model, onward, belief, slate)
     for step in (_linear_step, _swap_step)[: 1 + swaps]:
+        rows = torch.arange(len(belief))  # whose last step gained: any other would take the same step once more
         for _ in range(_STEPS):
-            other = _appraise(model, onward, belief, step(model, onward, belief, best))
-            better = other.worth > best.worth * (1 + 1e-12)
+            here, now = belief[rows], best.at(rows)
+            other = _appraise(model, onward, here, step(model, onward, here, now))
+            better = other.worth > now.worth * (1 + 1e-12)
             if not better.any():
                 break
-            best = best.replaced(better, other)
+            rows = rows[better]
+            best.put(rows, other.at(better))
     return Plan(best.values, best.slate)
 
 
@@ -240,14 +243,14 @@ class _Appraisal:
     values: Tensor  # (B, m), N_z / D_z
     worth: Tensor  # (B,), f
 
-    def replaced(self, rows: Tensor, other: "_Appraisal") -> "_Appraisal":
-        """The same, with the ``rows`` (B,) bool of another one."""
-        return _Appraisal(
-            **{
-                name: torch.where(rows.view(-1, *[1] * (old.ndim - 1)), getattr(other, name), old)
-                for name, old in vars(self).items()
-            }
-        )
+    def at(self, rows: Tensor) -> "_Appraisal":
+        """That of the ``rows`` alone."""
+        return _Appraisal(**{name: value[rows] for name, value in vars(self).items()})
+
+    def put(self, rows: Tensor, other: "_Appraisal") -> None:
+        """Replace the ``rows`` (R,) by those of ``other``."""
+        for name, value in vars(self).items():
+            value[rows] = getattr(other, name)
 
 
 def _appraise(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor) -> _Appraisal:
