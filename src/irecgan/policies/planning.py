@@ -25,8 +25,8 @@ _CONVERGED = 1e-4
 """Relative gain of a backup below which a round is over."""
 _IMPROVEMENTS = 50
 """Of a policy that sees the states, at most."""
-_CELLS = 1_000_000
-"""Numbers per working table: they stay near a core's cache, and the memory is bounded."""
+_CELLS = 4_000_000
+"""Numbers per working table: bounds the memory, and larger ones are slower, as they leave the cache."""
 _LONGEST = 50
 """Clicks after which sessions that gather beliefs are cut."""
 
