@@ -214,7 +214,7 @@ def _onward(model: CandidateModel, values: Tensor) -> Tensor:
 
 def _backup(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tensor, *, swaps: bool = True) -> Plan:
     """The best pair found for each belief (B, m), with the search begun at ``slate`` (B, K)."""
-    best = _appraise(model, onward, belief, slate)
+    best = _appraise(model, onward, belief, slate.clone())  # rows are replaced in place
     for step in (_linear_step, _swap_step)[: 1 + swaps]:
         rows = torch.arange(len(belief))  # whose last step gained: any other would take the same step once more
         for _ in range(_STEPS):
