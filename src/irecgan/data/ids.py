@@ -26,6 +26,6 @@ def _whole(ids: pl.Series) -> pl.Series:
     return ids.cast(pl.List(pl.Int64) if listed else pl.Int64, strict=False)
 
 
-def without_fractions(text: pl.Series) -> pl.Series:
+def without_fractions(text: pl.Expr) -> pl.Expr:
     """Text such as ``2.0``, as CSV files hold columns of integers with gaps, in the writing of the integer."""
-    return text.str.strip_suffix(".0") if text.str.ends_with(".0").any() else text
+    return text.str.strip_suffix(".0")

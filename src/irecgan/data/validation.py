@@ -54,8 +54,7 @@ def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.D
         for part in slices(typed):
             breach = part.filter(broken).head(1)
             if len(breach):
-                here = f"; here the slate is {_shown(breach[SLATE][0])}" if expected == _INSIDE else ""
-                raise _breach(typed, name, column, breach, expected + here)
+                raise (_outside if expected == _INSIDE else _breach)(typed, name, column, breach, expected)
     if mendable:
         _refuse_words(typed, name)
         _expect_clicks_inside(typed, name)
@@ -133,10 +132,13 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def _item_ids(frame: pl.DataFrame) -> tuple[type[pl.DataType], pl.DataFrame]:
     """The type of all item ids, and ``frame`` with clicks written like the integers of its slates, if such they are."""
-    if not all_integers(frame[SLATE]):
-        return pl.String, frame
-    clicks = frame[CLICK] if frame.schema[CLICK] == pl.Int64 else without_fractions(frame[CLICK])
-    return (pl.Int64, frame.with_columns(clicks)) if all_integers(clicks) else (pl.String, frame)
+    if all_integers(frame[SLATE]):
+        if all_integers(frame[CLICK]):
+            return pl.Int64, frame
+        whole = frame.with_columns(without_fractions(pl.col(CLICK)))
+        if all_integers(whole[CLICK]):
+            return pl.Int64, whole
+    return pl.String, frame
 
 
 def _without_blanks(source: pl.Series) -> pl.Series:
@@ -188,7 +190,7 @@ def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name:
         whole = pl.when(whole % 1 == 0).then(whole).cast(pl.Int64, strict=False)
     text = whole.cast(pl.String)
     if kind == pl.Int64:
-        text = text.str.strip_suffix(".0")
+        text = without_fractions(text)
     ids = text.cast(kind, strict=False)
     return pl.when(ids.cast(pl.String) == text).then(ids).alias(column)
 
@@ -312,7 +314,7 @@ def _expect_clicks_inside(frame: pl.DataFrame, name: str) -> None:
         expected = (
             "at least one click of the log in its slate, whose ids are written alike (in CSV, spaces between them)"
         )
-        raise _breach(frame, name, CLICK, breach, f"{expected}; here the slate is {_shown(breach[SLATE][0])}")
+        raise _outside(frame, name, CLICK, breach, expected)
 
 
 def _is_blank(ids: pl.Expr, kind: pl.DataType) -> pl.Expr:
@@ -324,6 +326,11 @@ def _breach(frame: pl.DataFrame, name: str, column: str, row: pl.DataFrame, expe
     """The one line that says what was found in the only ``row`` given, of ``frame``."""
     place = place_of(frame, name, row[ROW][0] - 1)
     return UserError(f"{place}: column {column}: found {_shown(row[column][0])}; expected {expected}")
+
+
+def _outside(frame: pl.DataFrame, name: str, column: str, row: pl.DataFrame, expected: str) -> UserError:
+    """The same with the slate, in which the click is not found."""
+    return _breach(frame, name, column, row, f"{expected}; here the slate is {_shown(row[SLATE][0])}")
 
 
 def place_of(frame: pl.DataFrame, name: str, at: int) -> str:

@@ -29,7 +29,8 @@ def top_slate(scores: Tensor, size: int) -> Tensor:
     last = scores.gather(1, best[:, -1:])  # (B, 1)
     tied = ((scores >= last).sum(1) > size).nonzero().squeeze(1)
     best[tied] = _first_of_equal(scores[tied], last[tied], size)
-    return ordered(scores.gather(1, best := best.sort(dim=1).values), best)
+    best = best.sort(dim=1).values
+    return ordered(scores.gather(1, best), best)
 
 
 def _first_of_equal(scores: Tensor, last: Tensor, size: int) -> Tensor:
@@ -45,6 +46,16 @@ def sampled_slate(scores: Tensor, size: int, generator: torch.Generator) -> Tens
     By noise on all items in catalogues of fewer than LARGE; by draws from the cumulative chances in others.
     """
     return (noisy_slate if scores.shape[1] < LARGE else drawn_slate)(scores, size, generator)
+
+
+def ranked_with_chances(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The ranks by falling score, those of equal score as they stand, and the chances to be drawn first. Both (B, C)
+
+    >>> ranked_with_chances(torch.tensor([[0.0, -torch.inf, 0.0]]))
+    (tensor([[0, 2, 1]]), tensor([[0.5000, 0.5000, 0.0000]]))
+    """
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    return order, scores.softmax(1).nan_to_num(0.0).gather(1, order)  # no numbers where all are -inf
 
 
 def ordered(scores: Tensor, candidates: Tensor) -> Tensor:

@@ -82,13 +82,18 @@ def _holds_ids(kind: pl.DataType) -> bool:
     return inner in (pl.String, pl.Null) or (isinstance(inner, pl.DataType) and inner.is_integer())
 
 
+def expect_parquet(path: Path) -> None:
+    """Raise UserError where what is recommended cannot be written to ``path``."""
+    if path.suffix != ".parquet":
+        raise UserError(f"{path}: found suffix {path.suffix!r}; expected .parquet to write")
+
+
 def write_recommended(path: Path, parts: Iterable[tuple[Chunk, pl.DataFrame]]) -> int:
     """Write the ``parts``, in whatever order they come, as one Parquet file in the order of their rows; the row count.
 
     Never more than some of them are in memory.
     """
-    if path.suffix != ".parquet":
-        raise UserError(f"{path}: found suffix {path.suffix!r}; expected .parquet to write")
+    expect_parquet(path)
     rows = 0
     with atomic_path(path) as temporary:
         home = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))

@@ -12,7 +12,8 @@ from irecgan.data.log import SessionLog
 from irecgan.data.order import in_order
 from irecgan.data.reading import write_frame
 from irecgan.errors import UserError
-from irecgan.runs.histories import ITEMS, PROBABILITIES
+from irecgan.policies.ranking import ranked_with_chances
+from irecgan.runs.histories import ITEMS, PROBABILITIES, expect_parquet
 from irecgan.runs.trained import TrainedPolicy
 
 _BATCH = 256  # sessions
@@ -50,8 +51,7 @@ def rerank_sessions(policy: TrainedPolicy, log: SessionLog, *, ranked: bool = Tr
 
 def _orders(rows: Tensor, scores: Tensor, shown: Tensor) -> pl.DataFrame:
     """For each of ``rows`` (B,) the ranks of the items ``shown`` (B, K) by falling score, and their chances."""
-    order = scores.argsort(dim=1, descending=True, stable=True)  # what is not shown stays behind what is
-    chances = scores.softmax(1).nan_to_num(0.0).gather(1, order)  # no number where no item is known
+    order, chances = ranked_with_chances(scores)  # what is not shown stays behind what is
     flat = {"row": rows[:, None].expand_as(order), "order": order, PROBABILITIES: chances}
     frame = pl.DataFrame({name: values[shown].numpy() for name, values in flat.items()})
     return frame.group_by("row").agg("order", PROBABILITIES)
@@ -62,8 +62,7 @@ def rerank_file(policy: TrainedPolicy, path: Path, out: Path, *, ranked: bool = 
 
     Raises UserError as it does, and where the log is wrong or ``out`` has another suffix.
     """
-    if out.suffix != ".parquet":
-        raise UserError(f"{out}: found suffix {out.suffix!r}; expected .parquet to write")
+    expect_parquet(out)
     frame = rerank_sessions(policy, SessionLog.read(path), ranked=ranked)
     write_frame(frame, out)
     return len(frame)

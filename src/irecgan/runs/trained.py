@@ -27,7 +27,7 @@ from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.latent import LatentRanker, acting
 from irecgan.policies.lists import ListRanker
 from irecgan.policies.popularity import Popularity
-from irecgan.policies.ranking import UserRanker, top_slate
+from irecgan.policies.ranking import UserRanker, ranked_with_chances, top_slate
 from irecgan.policies.translated import Translated
 from irecgan.rows import Rows
 from irecgan.runs.store import Run, load_run
@@ -134,11 +134,9 @@ class TrainedPolicy:
         index = self.catalogue.index_any(ids)
         scored = (index < len(self.catalogue)) | bool(self._terms)
         ranker = self.within(context, ranked=ranked)
-        scores = ranker.scores_of(self._state(ranker, history), index[None].to(self.device))[0].cpu()
-        scores = scores.masked_fill(~scored, -torch.inf)
-        probability = scores.softmax(0) if bool(scored.any()) else torch.zeros(len(ids))
-        order = scores.argsort(descending=True, stable=True)
-        return Recommendation([ids[i] for i in order.tolist()], probability[order].tolist())
+        scores = ranker.scores_of(self._state(ranker, history), index[None].to(self.device)).cpu()
+        order, probability = ranked_with_chances(scores.masked_fill(~scored, -torch.inf))
+        return Recommendation([ids[i] for i in order[0].tolist()], probability[0].tolist())
 
     @torch.no_grad()
     def score_slates(self, batch: SessionBatch, *, ranked: bool = True) -> Tensor:

@@ -11,12 +11,12 @@ from irecgan.data.sources.interface import Raw
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
+_QUERIES = "train-queries.csv"
 _FILES = {
-    "train-queries.csv": ("queryId", "sessionId", "userId", "timeframe", "eventdate", "items", "is.test"),
+    _QUERIES: ("queryId", "sessionId", "userId", "timeframe", "eventdate", "items", "is.test"),
     "train-clicks.csv": ("queryId", "timeframe", "itemId"),
     "train-purchases.csv": ("sessionId", "itemId"),
 }
-_QUERIES = next(iter(_FILES))
 _NONE = ["", "NA"]
 
 

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from irecgan.data.columns import TIMESTAMP
 from irecgan.data.location import find_prepared
 from irecgan.experiments.beyond.given import given_worlds, read_given
-from irecgan.experiments.frame.study import Cell, Count, Distinct, Models, Preset, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Distinct, Models, Preset, Seeds, Settings
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Shop, Split, Table1Cell, Table1Settings, locations
 from irecgan.experiments.table1.settings import inputs as lists_inputs
 from irecgan.files import digest_of
+from irecgan.training.config import Positive
 from irecgan.training.lists.boosting import has_lightgbm
 
 REFERENCES = "references"
@@ -36,10 +37,10 @@ class Block(BaseModel):
 
     law: str
     logs: Distinct[Log]
-    sessions: Count
-    states: Count = 10
-    items: Count = 50
-    slate_size: Count = 10
+    sessions: Positive
+    states: Positive = 10
+    items: Positive = 50
+    slate_size: Positive = 10
     seeds: Seeds | None = None  # as many as the whole study has, when not given
 
 
@@ -51,8 +52,8 @@ class BeyondSettings(Settings):
     seeds: Seeds = 10
     first_seed: Annotated[int, Field(ge=0)] = 0  # of worlds, shops and repeats: others are held out
     worlds: tuple[str, ...] = ()  # files of worlds beside those that are drawn; each has a log of each policy a seed
-    world_sessions: Count = 1_000  # in each of their logs
-    evaluation_sessions: Count = 8_000
+    world_sessions: Positive = 1_000  # in each of their logs
+    evaluation_sessions: Positive = 8_000
     preset: Preset = "small"  # of the trainings
     shop: Shop
     shop_seeds: Annotated[int, Field(ge=0)] = 3  # shops; 0 leaves them out

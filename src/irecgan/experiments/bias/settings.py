@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from irecgan.experiments.frame.study import Cell, Count, Distinct, Seeds, Settings
-from irecgan.training.config import TrainingConfig
+from irecgan.experiments.frame.study import Cell, Distinct, Seeds, Settings
+from irecgan.training.config import Positive, TrainingConfig
 from irecgan.training.phases import Fit, Rounds
 from irecgan.training.recipes import Recipe, find_recipe
 
@@ -36,14 +36,14 @@ class WorldSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     law: str
-    states: Count
-    items: Count
-    slate_size: Count
-    clicks: Count  # after which every session is cut, logged, generated or played
-    sessions: Count  # logged
+    states: Positive
+    items: Positive
+    slate_size: Positive
+    clicks: Positive  # after which every session is cut, logged, generated or played
+    sessions: Positive  # logged
     logs: Distinct[Log]
     training: Mapping[str, Any]  # settings that differ from their defaults
-    every: Count = 1  # rounds between two measurements
+    every: Positive = 1  # rounds between two measurements
 
     @property
     def config(self) -> TrainingConfig:
@@ -56,8 +56,8 @@ class BiasSettings(Settings):
 
     seeds: Seeds = 5  # of a world, its log and the training on it
     worlds: Mapping[Scale, WorldSettings]
-    measured_sessions: Count = 2_000  # of each law, where sessions cannot be listed
-    repeats: Count = 100  # samples of generated sessions, for the variance of an estimate
+    measured_sessions: Positive = 2_000  # of each law, where sessions cannot be listed
+    repeats: Positive = 100  # samples of generated sessions, for the variance of an estimate
 
 
 class BiasCell(Cell):

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from irecgan.experiments.frame.study import Cell, Count, Distinct, Models, Preset, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Distinct, Models, Preset, Seeds, Settings
+from irecgan.training.config import Positive
 from irecgan.training.recipes import COMPARED
 
 REFERENCES = "references"
@@ -18,7 +19,7 @@ class Block(BaseModel):
 
     law: str
     logs: Distinct[Literal["random", "max", "mix"]]
-    sizes: Distinct[Count]
+    sizes: Distinct[Positive]
 
 
 class Figure2Settings(Settings):
@@ -27,7 +28,7 @@ class Figure2Settings(Settings):
     blocks: Distinct[Block]
     models: Models = COMPARED
     seeds: Seeds = 5
-    evaluation_sessions: Count = 20_000
+    evaluation_sessions: Positive = 20_000
     preset: Preset = "small"  # of the trainings
 
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from irecgan.experiments.frame.study import Cell, Count, Distinct, Preset, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Distinct, Preset, Seeds, Settings
+from irecgan.training.config import Positive
 from irecgan.training.losses import AgentLoss, next_click, policy_gradient
 from irecgan.training.phases import Fit, FitDiscriminator, Phase, Rounds
 
@@ -56,11 +57,11 @@ class Figure3Settings(Settings):
     """The paper's section 7.1, online learning: rounds of interaction, each followed by an offline stage."""
 
     laws: Distinct[str] = ("softmax",)
-    rounds: Count = 20
+    rounds: Positive = 20
     sessions: Annotated[int, Field(ge=2)] = 200  # of interaction in a round
-    offline_epochs: Count = 2  # of the agent, over all sessions so far
+    offline_epochs: Positive = 2  # of the agent, over all sessions so far
     seeds: Seeds = 5
-    evaluation_sessions: Count = 4_000  # played after every round with top-k slates, by nobody learnt from
+    evaluation_sessions: Positive = 4_000  # played after every round with top-k slates, by nobody learnt from
     preset: Preset = "small"
 
 

@@ -59,8 +59,7 @@ Preset = Annotated[str, AfterValidator(_preset)]
 Distinct = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_once)]
 """At least one value; what is named twice counts once."""
 Models = Distinct[Model]
-Count = Positive
-Seeds = Count
+Seeds = Positive
 
 
 class Settings(BaseModel):

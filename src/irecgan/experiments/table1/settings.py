@@ -7,8 +7,9 @@ from pydantic import Field
 
 from irecgan.data.location import find_prepared
 from irecgan.errors import UserError
-from irecgan.experiments.frame.study import Cell, Count, Distinct, Models, Preset, Seeds, Settings
+from irecgan.experiments.frame.study import Cell, Distinct, Models, Preset, Seeds, Settings
 from irecgan.files import digest_of
+from irecgan.training.config import Positive
 from irecgan.training.recipes import COMPARED
 
 NAIVE = "naive"
@@ -22,8 +23,8 @@ class Shop(Settings):
     """The size of the shop world and of its log."""
 
     items: Annotated[int, Field(ge=2)]
-    sessions: Count  # logged; those of one click or more than 40 are dropped, as in the paper
-    evaluation_sessions: Count  # played by each policy in the true world
+    sessions: Positive  # logged; those of one click or more than 40 are dropped, as in the paper
+    evaluation_sessions: Positive  # played by each policy in the true world
 
 
 class Table1Settings(Settings):
