@@ -41,12 +41,8 @@ def rerank_sessions(policy: TrainedPolicy, log: SessionLog, *, ranked: bool = Tr
         scores, shown = policy.score_slates(batch, ranked=ranked)[final], batch.shown[batch.real][final]  # (B, K)
         orders.append(_orders(rows, scores, shown))
     ranks = pl.concat(orders).sort("row")
-    items = (
-        last.select(SESSION, SLATE)
-        .hstack(ranks)
-        .select(SESSION, pl.col(SLATE).list.gather(pl.col("order")), PROBABILITIES)
-    )
-    return items.rename({SLATE: ITEMS})
+    best_first = pl.col(SLATE).list.gather(pl.col("order")).alias(ITEMS)
+    return last.select(SESSION, SLATE).hstack(ranks).select(SESSION, best_first, PROBABILITIES)
 
 
 def _orders(rows: Tensor, scores: Tensor, shown: Tensor) -> pl.DataFrame:
