@@ -122,9 +122,8 @@ class WeighingLab(Lab):
 
 def with_judge(lab: Lab, kind: type[Discriminator], *stream: str) -> Lab:
     """``lab`` with a new discriminator of ``kind``, and its learner. Weights are drawn from the lab's ``stream``."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
         judge = kind(lab.config.size(lab.data.items), lab.data.reward_law)
-    judge.to_empty(device="cpu")
     initialise(judge, lab.streams.torch(*stream))
     learner = Learner(judge, lab.config.discriminator_learning_rate, lab.config.discriminator_clip)
     return replace(lab, discriminator=judge, learners={**lab.learners, "discriminator": learner})

@@ -11,6 +11,7 @@ from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.models.user import RecurrentUserModel
 from irecgan.runs.store import load_run
+from irecgan.training.adam import Adam
 from irecgan.training.config import TrainingConfig
 from irecgan.training.metrics import read_metrics
 from irecgan.training.recipes import RECIPES
@@ -58,7 +59,7 @@ def test_other_recipes_take_terms_and_resume_with_the_same_weights(
     settings = {**TINY, "terms": "rank,repeat,co_click", "user_dropout": 0.2, "checkpoint_minutes": 0}
     irecgan.train(log, recipe=recipe, out=tmp_path / "whole", settings=settings)
     calls = 0
-    epoch = torch.optim.Adam.step
+    epoch = Adam.step
 
     def step(*args: object, **kwargs: object) -> object:
         nonlocal calls
@@ -67,7 +68,7 @@ def test_other_recipes_take_terms_and_resume_with_the_same_weights(
             raise KeyboardInterrupt
         return epoch(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    monkeypatch.setattr(Adam, "step", step)
     with pytest.raises(KeyboardInterrupt):
         irecgan.train(log, recipe=recipe, out=tmp_path / "cut", settings=settings)
     irecgan.train(log, recipe=recipe, out=tmp_path / "cut", settings=settings, resume=True)

@@ -40,10 +40,6 @@ class FeatureEmbedding(nn.Module):
         self.weight = nn.Parameter(torch.empty(code.features, embedding))
         self.register_buffer("averages", code.averages, persistent=False)
 
-    def refill(self) -> None:
-        """Set what follows from the code, after the module's memory was made anew."""
-        self.averages.copy_(self.code.averages)
-
     def forward(self, rows: PaddedRows) -> Tensor:
         """The vectors of ``rows``. (..., W) -> (..., E)"""
         shape = rows.feature.shape
@@ -78,18 +74,11 @@ class ItemContent(nn.Module):
     def __init__(self, items: ItemFeatures, embedding: int) -> None:
         super().__init__()
         self.features = FeatureEmbedding(items.code, embedding)
-        self.given = items.rows
         rows = items.rows
         start = torch.cat([rows.start, rows.start[-1:]])  # the item n has no features
         for name, values in (("start", start), ("feature", rows.feature), ("share", rows.weight)):
             self.register_buffer(name, values.clone(), persistent=False)
         self.kept: Tensor | None = None
-
-    def refill(self) -> None:
-        """Set the features of the items, after the module's memory was made anew."""
-        self.start.copy_(torch.cat([self.given.start, self.given.start[-1:]]))
-        self.feature.copy_(self.given.feature)
-        self.share.copy_(self.given.weight)
 
     def forward(self, items: Tensor) -> Tensor:
         """The vectors of ``items``, any shape; every item is embedded once. (...) -> (..., E)"""
@@ -111,13 +100,6 @@ class ItemContent(nn.Module):
             return rows
         kept = self.kept[items].to(rows)
         return rows * (kept[..., None] if rows.ndim > kept.ndim else kept)
-
-
-def refill(network: nn.Module) -> None:
-    """Have every part of ``network`` set what follows from its data and is no weight."""
-    for part in network.modules():
-        if isinstance(part, FeatureEmbedding | ItemContent):
-            part.refill()
 
 
 def hide_ids(network: nn.Module, kept: Tensor | None) -> None:

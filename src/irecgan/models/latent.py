@@ -192,17 +192,22 @@ def _refuse_misfits(model: LatentUserModel) -> None:
 
 def one_state(items: int) -> LatentTables:
     """A model in which there is nothing to know: one state, one kind of slate."""
-    one = torch.ones(1, dtype=torch.float64)
+
+    def full(value: float, *shape: int) -> Tensor:
+        return torch.full(shape, value, dtype=torch.float64)
+
+    weight = full(1.0, 1, items + 1)
+    weight[:, items] = 0
     return LatentTables(
-        start=one,
-        weight=torch.cat([one.expand(1, items), 0 * one[None]], dim=1),
-        survival=torch.full((1, items + 1), 0.5, dtype=torch.float64),
-        reward=one.expand(1, items + 1).clone(),
-        transition=one.expand(items + 1, 1, 1).clone(),
-        leave=0.5 * one,
-        kind_share=one[None].clone(),
-        kind_logit=torch.zeros(1, items + 1, dtype=torch.float64),
-        kind_base=torch.zeros(1, dtype=torch.float64),
+        start=full(1.0, 1),
+        weight=weight,
+        survival=full(0.5, 1, items + 1),
+        reward=full(1.0, 1, items + 1),
+        transition=full(1.0, items + 1, 1, 1),
+        leave=full(0.5, 1),
+        kind_share=full(1.0, 1, 1),
+        kind_logit=full(0.0, 1, items + 1),
+        kind_base=full(0.0, 1),
     )
 
 

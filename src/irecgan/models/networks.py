@@ -1,14 +1,15 @@
 """The models by name."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent, Head
-from irecgan.models.content import Inputs, refill
+from irecgan.models.content import Inputs
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.latent import LatentUserModel, one_state, with_new_items
 from irecgan.models.lists import ListUserModel
@@ -43,19 +44,10 @@ def blank_network(
     ``heads``: of the agent. ``inputs``: what is read besides ids. Raises UserError when it does not fit into memory.
     """
     try:
-        # Constructors draw weights from torch's global generator: on the device meta they have none to draw.
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            network = _constructed(name, size, stop, reward_law, heads=heads, inputs=inputs)
-        network.to_empty(device=device)
+        with torch.device(device), _Undrawn():
+            return _constructed(name, size, stop, reward_law, heads=heads, inputs=inputs)
     except RuntimeError:
         raise UserError(f"the {name} network does not fit into memory; found {size}") from None
-
-    refill(network)
-    if isinstance(network, LatentUserModel) and str(device) != "meta":
-        network.set_tables(one_state(size.items))  # which are no weights to be drawn
-    if isinstance(network, ListUserModel) and str(device) != "meta":
-        network.forget()
-    return network
 
 
 def grown(
@@ -80,6 +72,21 @@ def readers(networks: Iterable[Network]) -> list[Terms | ListUserModel]:
     found: list[Terms | ListUserModel] = [network for network in networks if isinstance(network, ListUserModel)]
     users = (network for network in networks if isinstance(network, RecurrentUserModel))
     return [*found, *(user.terms for user in users if user.terms is not None)]
+
+
+class _Undrawn(TorchFunctionMode):
+    """Has constructors draw no weights: they would take them from the global generator, for others to replace them.
+
+    Nor does the device ``meta``, where torch loads its compiler to draw from a normal law.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
 
 
 def _with_new_items(weights: Mapping[str, Tensor], network: Network, new: int) -> dict[str, Tensor]:

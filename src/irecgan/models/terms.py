@@ -106,8 +106,8 @@ class Terms(nn.Module):
         self.features = tuple(feature for feature in FEATURES if feature.term in names)
         starts = [0, *accumulate(feature.width for feature in self.features)]
         self.places = {f.name: slice(a, b) for f, a, b in zip(self.features, starts, starts[1:], strict=False)}
-        self.weight = nn.Parameter(torch.empty(starts[-1]))
-        self.register_buffer("covariance", torch.empty(starts[-1], starts[-1]))
+        self.weight = nn.Parameter(torch.zeros(starts[-1]))
+        self.register_buffer("covariance", torch.zeros(starts[-1], starts[-1]))
         self._statistics: Statistics | None = None
 
     @property

@@ -10,9 +10,9 @@ from irecgan.data.batch import SessionBatch, Sessions, SessionSource
 from irecgan.data.order import in_order
 from irecgan.models.recurrent import rounded_products
 from irecgan.tensors import below
+from irecgan.training.adam import Adam
 from irecgan.training.distributed import ALONE, Processes
 from irecgan.training.journal import Journal
-from irecgan.training.row_adam import RowAdam
 
 Loss = Callable[[SessionBatch], Tensor]
 
@@ -44,16 +44,14 @@ class Learner:
         special, rate = apart or ((), learning_rate)
         elsewhere = {id(parameter) for parameter in (*tables, *special)}
         dense = [parameter for parameter in model.parameters() if id(parameter) not in elsewhere]
-        self.optimiser = torch.optim.Adam(dense, lr=learning_rate, fused=True)
-        if special:
-            self.optimiser.add_param_group({"params": list(special), "lr": rate})
-        self.by_rows = RowAdam(tables, lr=learning_rate) if tables else None
+        self._optimisers = {"adam": Adam([(dense, learning_rate), (special, rate)])}
+        if tables:
+            self._optimisers["rows"] = Adam([(tables, learning_rate)], by_rows=True)
 
     def learn_at(self, rate: float) -> None:
         """Go on at the learning rate ``rate``, all parameters alike."""
-        for optimiser in self._optimisers().values():
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+        for optimiser in self._optimisers.values():
+            optimiser.learn_at(rate)
 
     def step(self, loss: Callable[[], Tensor]) -> Tensor:
         """One step of the optimiser down ``loss``; gives its value, in double precision.
@@ -63,13 +61,12 @@ class Learner:
         self.model.zero_grad(set_to_none=True)
         with rounded_products(self.model) if self.rounds else nullcontext():
             value = self._gradients(loss)
-        if self.by_rows is not None:
+        if "rows" in self._optimisers:
             _coalesce(self.model)
         if self.clip is not None:
             self._clip(self.clip)
-        self.optimiser.step()
-        if self.by_rows is not None:
-            self.by_rows.step()
+        for optimiser in self._optimisers.values():
+            optimiser.step()
         return value.detach().double()
 
     def epoch(
@@ -97,26 +94,14 @@ class Learner:
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser state as named tensors, which go on changing as the model learns."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        for kind, optimiser in self._optimisers().items():
-            for i, parameter in enumerate(_parameters(optimiser)):
-                for key, value in optimiser.state.get(parameter, {}).items():
-                    tensors[f"{kind}.{i}.{key}"] = value
-        return tensors
+        moments = ((f"{kind}.{k}", v) for kind, one in self._optimisers.items() for k, v in one.state().items())
+        return tensors | dict(moments)
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `state` gave."""
         self.model.load_state_dict(below(tensors, "model."))
-        for kind, optimiser in self._optimisers().items():
-            for i, parameter in enumerate(_parameters(optimiser)):
-                state = below(tensors, f"{kind}.{i}.")
-                if state:
-                    optimiser.state[parameter] = {
-                        k: v.clone() if (kind, k) == ("rows", "step") else v.to(parameter.device, copy=True)
-                        for k, v in state.items()
-                    }
-
-    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"adam": self.optimiser} | ({"rows": self.by_rows} if self.by_rows is not None else {})
+        for kind, optimiser in self._optimisers.items():
+            optimiser.load_state(below(tensors, f"{kind}."))
 
     def _clip(self, clip: float) -> None:
         """Scale the gradient to a norm of at most ``clip``."""
@@ -127,11 +112,6 @@ class Learner:
         if scale.device.type == "cpu" and scale == 1:  # a GPU would have to be waited for
             return
         torch._foreach_mul_(values, scale)
-
-
-def _parameters(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
-    """Of all groups, one after the other."""
-    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 
 def _coalesce(model: nn.Module) -> None:
