@@ -120,11 +120,12 @@ def test_two_processes_learn_terms_as_one_with_twice_the_batch(home: Path, found
     torch.testing.assert_close(*errors, rtol=1e-2, atol=0)
 
 
-@pytest.mark.parametrize("way", ["shared", "sent", "no room", "more than few"])
+@pytest.mark.parametrize("way", ["shared", "sent", "no room", "more than few", "shared, by rows", "sent, by rows"])
 def test_all_models_learn_alike_in_both_processes_and_in_one(way: str, found: list[dict[str, Any]]) -> None:
     one, other = (each[way] for each in found)
     assert one == other
-    assert one == pytest.approx(together.learned(ALONE, 16), rel=1e-4)
+    settings = together.BY_ROWS if way.endswith("by rows") else together.NONE
+    assert one == pytest.approx(together.learned(ALONE, 16, settings), rel=1e-4)
 
 
 def test_a_lost_process_ends_the_others_and_the_training_goes_on_exactly(
@@ -185,7 +186,6 @@ def test_another_number_of_processes_cannot_go_on(home: Path, found: list[dict[s
     [
         ("seeds", "seed: found '{rank}' in process {rank} of 2 and something else in another"),
         ("latent", "recipe latent: found 2 processes; it is fitted by one"),
-        ("sparse", "setting sparse: found true with 2 processes; expected sparse=false, or one"),
     ],
 )
 def test_what_processes_cannot_do_together_is_refused_in_all(

@@ -4,9 +4,10 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ from irecgan.training.lab import Lab, make_lab
 from irecgan.training.losses import off_policy_gradient
 from small_logs import TINY, small_log
 
+BY_ROWS = {"softmax": "sampled", "output": "tied", "sparse": True, "negatives": 4}
+NONE: Mapping[str, Any] = MappingProxyType({})
 RATES = {"user_learning_rate": 1e-2, "agent_learning_rate": 1e-2, "discriminator_learning_rate": 1e-2}
 
 
@@ -47,8 +50,8 @@ def main(home: Path) -> None:
         found["more than few"] = learned_in_parts(processes)
         found["seeds"] = refused(lambda: train(log, home / "seeds", "pg", TINY, seed=processes.rank))
         found["latent"] = refused(lambda: train(log, home / "latent", "latent", TINY))
-        sparse = {**TINY, "softmax": "sampled", "sparse": True}
-        found["sparse"] = refused(lambda: train(log, home / "sparse", "pg", sparse))
+        found["shared, by rows"] = learned(processes, 8, BY_ROWS)
+        found["sent, by rows"] = learned(replace(processes, memory=None), 8, BY_ROWS)
         train(log, home / "lost", "pg", given["lost"], resume=True)
         train(log, home / "torn", "pg", {**given["lost"], "wait_minutes": 60}, resume=True)
         train(log, home / "whole", "pg", given["lost"])
@@ -79,21 +82,23 @@ def refused(work: Callable[[], object]) -> str:
     return ""
 
 
-def small_lab(processes: Processes, batch_size: int) -> Lab:
+def small_lab(processes: Processes, batch_size: int, settings: Mapping[str, Any]) -> Lab:
     """Models that learn from 60 sessions."""
     log = small_log(60)
     sessions = encode(log, Catalogue.from_log(log))
     data = TrainingData(sessions, sessions, final_slates=True)
-    config = TrainingConfig.checked({**TINY, **RATES, "batch_size": batch_size, "terms": "all"})
+    config = TrainingConfig.checked({**TINY, **RATES, "batch_size": batch_size, "terms": "all", **settings})
     return make_lab(data, config, Streams(0), off_policy_gradient, ["behaviour"], processes=processes)
 
 
-def learned(processes: Processes, batch_size: int) -> dict[str, float]:
+def learned(processes: Processes, batch_size: int, settings: Mapping[str, Any] = NONE) -> dict[str, float]:
     """What U, A (one of whose heads no loss reaches) and D have become after an epoch or two, and their losses."""
-    lab = small_lab(processes, batch_size)
+    lab = small_lab(processes, batch_size, settings)
     other = encode(small_log(50, seed=4), Catalogue.from_log(small_log(60)))
     found = {
-        name: lab.learners[name].epoch(lab.losses[name], lab.data.train, batch_size, Streams(1).torch(name))
+        name: lab.learners[name].epoch(
+            lab.loss(name, Streams(2).torch(name)), lab.data.train, batch_size, Streams(1).torch(name)
+        )
         for name in ("user", "agent")
     }
     for epoch in range(2):

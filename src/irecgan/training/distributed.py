@@ -15,7 +15,15 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from irecgan.errors import UserError
-from irecgan.training.gradients import Gradients, SentGradients, SharedGradients, numbers, own_gradients
+from irecgan.training.gradients import (
+    Gradients,
+    RowGradients,
+    SentGradients,
+    SharedGradients,
+    numbers,
+    own_gradients,
+    summed_whole,
+)
 from irecgan.training.shared_memory import SharedMemory
 
 _LAUNCH = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -74,18 +82,22 @@ class Processes:
         """How many of ``count`` things this process makes; together they make as many or, of very few, more."""
         return max(1, count // self.size + (self.rank < count % self.size))
 
-    def make_room(self, models: Sequence[nn.Module]) -> None:
-        """Share memory for the gradients of the largest of ``models``, which learn by turns."""
-        if self.memory is not None and models:
-            self.memory.reserve(max(map(numbers, models)))
+    def make_room(self, parameters: Sequence[Sequence[nn.Parameter]]) -> None:
+        """Share memory for the gradients of the largest of several networks' ``parameters``, which learn by turns."""
+        if self.memory is not None and parameters:
+            self.memory.reserve(max(map(numbers, parameters)))
 
-    def gradients(self, model: nn.Module) -> Gradients:
-        """How ``model`` gets the gradients of what all processes lose."""
+    def gradients(self, model: nn.Module, tables: Sequence[nn.Parameter] = ()) -> Gradients:
+        """How ``model`` gets the gradients of what all processes lose; those of its ``tables`` are sparse."""
         if self.size == 1:
             return own_gradients
-        if self.memory is not None and self.memory.reserve(numbers(model)):
-            return SharedGradients(model, self.memory)
-        return SentGradients(model, self.device, self.size)
+        parameters = summed_whole(model, tables)
+        whole: Gradients
+        if self.memory is not None and self.memory.reserve(numbers(parameters)):
+            whole = SharedGradients(parameters, self.memory)
+        else:
+            whole = SentGradients(model, tables, self.device, self.size)
+        return RowGradients(whole, tables, self.gather_all) if tables else whole
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""

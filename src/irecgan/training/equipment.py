@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import nn
 
 from irecgan.models.agent import Head
 from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network, blank_network, readers
@@ -13,6 +14,7 @@ from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.distributed import Processes
+from irecgan.training.gradients import summed_whole
 from irecgan.training.information import log_statistics
 from irecgan.training.learner import Learner
 from irecgan.training.negatives import Proposal
@@ -37,8 +39,9 @@ def new_learners(
 ) -> dict[ModelName, Learner]:
     """Those of the models taught that learn by gradients."""
     learning = [name for name in teaches if name not in FITTED]
-    processes.make_room([models[name] for name in learning])
-    return {name: _learner(name, models[name], config, processes) for name in learning}
+    tables = {name: learn_by_rows(models[name]) if config.sparse else [] for name in learning}
+    processes.make_room([summed_whole(models[name], tables[name]) for name in learning])
+    return {name: _learner(name, models[name], tables[name], config, processes) for name in learning}
 
 
 def attach(models: Sequence[Network], data: TrainingData) -> None:
@@ -72,7 +75,13 @@ def _drawn(
     return network
 
 
-def _learner(name: ModelName, model: Network, config: TrainingConfig, processes: Processes) -> Learner:
+def _learner(
+    name: ModelName,
+    model: Network,
+    tables: Sequence[nn.Parameter],
+    config: TrainingConfig,
+    processes: Processes,
+) -> Learner:
     rate = {
         "user": config.user_learning_rate,
         "agent": config.agent_learning_rate,
@@ -81,5 +90,4 @@ def _learner(name: ModelName, model: Network, config: TrainingConfig, processes:
     clip = {"user": config.user_clip, "agent": config.agent_clip, "discriminator": config.discriminator_clip}[name]
     terms = model.terms if isinstance(model, RecurrentUserModel) else None
     apart = None if terms is None else (list(terms.parameters()), config.terms_learning_rate)
-    tables, rounds = learn_by_rows(model) if config.sparse else (), config.precision == "bfloat16"
-    return Learner(model, rate, clip, tables, processes, apart=apart, rounds=rounds)
+    return Learner(model, rate, clip, tables, processes, apart=apart, rounds=config.precision == "bfloat16")

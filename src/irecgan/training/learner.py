@@ -38,7 +38,7 @@ class Learner:
     ) -> None:
         self.model = model
         self.processes = processes
-        self._gradients = processes.gradients(model)
+        self._gradients = processes.gradients(model, tables)
         self.clip = clip
         self.rounds = rounds
         special, rate = apart or ((), learning_rate)

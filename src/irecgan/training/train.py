@@ -133,8 +133,6 @@ def _refuse_impossible(asked: Recipe, config: TrainingConfig, processes: Process
     for key in asked.unread(config):
         found = getattr(config, key)
         raise UserError(f"setting {key}: found {found} with recipe {asked.name}, which does not read it; expected none")
-    if config.sparse and processes.size > 1:
-        raise UserError(f"setting sparse: found true with {processes.size} processes; expected sparse=false, or one")
     if processes.size > 1 and (asked.chooses or set(FITTED) & set(asked.teaches)):
         raise UserError(f"recipe {asked.name}: found {processes.size} processes; it is fitted by one")
     if config.precision != "float32" and processes.device.type == "cpu":
