@@ -24,10 +24,12 @@ from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
 from irecgan.data.order import in_order
 from irecgan.errors import UserError
-from irecgan.evaluation.metrics import conservative_rank, hit_rate
-from irecgan.evaluation.offline import Scorer, logged_order, random_order
+from irecgan.evaluation.metrics import hit_rate
+from irecgan.evaluation.offline import logged_order, random_order
 from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.files import write_json
+from irecgan.policies.interface import Scorer
+from irecgan.policies.ranking import conservative_rank
 from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
 

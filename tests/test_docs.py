@@ -45,6 +45,14 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_metric_of_a_training_is_explained() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text().split("## Metrics")[1]
+    sources = (ROOT / "src" / "irecgan" / "training").rglob("*.py")
+    logged = {name for path in sources for name in re.findall(r'"([a-z]+/[a-z_]+)"', path.read_text())}
+    assert len(logged) > 20
+    assert {name for name in logged if f"`{name}`" not in table} == set()
+
+
 def test_the_layers_of_the_architecture_exist() -> None:
     table = (ROOT / "docs" / "architecture.md").read_text()
     for name in re.findall(r"`([\w/]+/|[\w/]+\.py)`", table.split("## Data flow")[0]):

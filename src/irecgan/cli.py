@@ -17,7 +17,7 @@ from irecgan.errors import UserError, out_of_memory
 COMMANDS = {
     "simulate": "make a simulated world and log sessions from it",
     "prepare": "turn raw logs into a validated, filtered and split session log",
-    "inspect": "describe a session log: counts, lengths, shares, problems",
+    "inspect": "describe a session log (counts, lengths, shares, problems) or a run",
     "train": "learn a policy from a session log",
     "evaluate": "measure what policies are worth, on a log or in a simulated world",
     "recommend": "ask a trained policy for a slate",

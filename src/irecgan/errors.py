@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+_OF_MEMORY = ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
+"""What torch says where there is too little of it, or more is asked for than can be counted."""
+
+
 def out_of_memory(error: BaseException) -> str | None:
     """The line for the user where ``error``, of Python, NumPy, torch or the system, is a want of memory; else None.
 
@@ -19,7 +23,7 @@ def out_of_memory(error: BaseException) -> str | None:
     """
     text = str(error)
     # torch has no type of its own for memory of the CPU.
-    of_torch = isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+    of_torch = isinstance(error, RuntimeError) and any(words in text for words in _OF_MEMORY)
     of_system = isinstance(error, OSError) and error.errno == errno.ENOMEM
     if not (isinstance(error, MemoryError) or of_torch or of_system):
         return None

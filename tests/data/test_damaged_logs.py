@@ -137,6 +137,23 @@ def harmed(path: Path, harm: str) -> None:
         path.unlink()
 
 
+@pytest.mark.parametrize(
+    "footer",
+    [
+        bytes([0x18]) + b"\xff" * 10 + b"\x01",  # a text of 2^70 letters
+        bytes([0x19, 0xF7]) + b"\xff" * 5 + b"\x01",  # as many doubles
+        bytes([0x18, 0x05]) + b"ab",  # a text that ends too soon
+    ],
+)
+def test_a_damaged_footer_is_one_line(footer: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "log.parquet"
+    path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(ValueError, match="not the footer of a Parquet file"):
+        row_groups(path)
+    assert main(["inspect", str(path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_row_groups_are_counted(tmp_path: Path) -> None:
     frame = small_log().frame
     assert row_groups(prepared(tmp_path / "a.parquet", frame, 50)) == [50] * (len(frame) // 50) + [len(frame) % 50]

@@ -77,6 +77,16 @@ def test_ids_with_spaces_are_not_written_to_csv(tmp_path: Path) -> None:
         assert SessionLog.read(tmp_path / name).frame.equals(log.frame)
 
 
+def test_columns_of_lists_are_written_to_csv_where_it_can_hold_them(tmp_path: Path) -> None:
+    log = SessionLog.from_frame(frame().with_columns(vector=pl.lit([0.5, 1.0])))
+    log.write(tmp_path / "x.csv")
+    assert SessionLog.read(tmp_path / "x.csv").frame["vector"][0] == "0.5 1.0"
+    nested = SessionLog.from_frame(frame().with_columns(pairs=pl.lit([[1], [2]])))
+    with pytest.raises(UserError, match=r"y\.csv: column pairs: found List\(List\(.*\)\); expected no more than plain"):
+        nested.write(tmp_path / "y.csv")
+    assert not (tmp_path / "y.csv").exists()
+
+
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_compressed_files_are_read(tmp_path: Path, compression: Literal["gzip", "zstd"]) -> None:
     suffix = {"gzip": "gz", "zstd": "zst"}[compression]

@@ -37,6 +37,17 @@ def test_parts_hold_every_session_once_and_whole(sessions: int, seed: int, kind:
     assert parts["train"].sessions == int(0.8 * sessions)
 
 
+@pytest.mark.parametrize(
+    ("shares", "sessions", "expected"),
+    [((0.3, 0.35, 0.35), 40, [12, 14, 14]), ((0.05, 0.05, 0.9), 20, [1, 1, 18]), ((0.8, 0.1, 0.1), 25, [20, 2, 3])],
+)
+def test_shares_that_are_whole_numbers_of_sessions_are_these(
+    shares: tuple[float, float, float], sessions: int, expected: list[int]
+) -> None:
+    parts = split_log(log_of(sessions), "random", Streams(0), shares)
+    assert [part.sessions for part in parts.values()] == expected
+
+
 def test_time_cuts_by_the_last_event_of_a_session() -> None:
     times: list[object] = [t for s in range(20) for t in (0, 100 - s)]
     parts = split_log(log_of(20, timestamp=times), "time", Streams(0))

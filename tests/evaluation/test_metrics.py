@@ -3,7 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irecgan.evaluation.metrics import conservative_rank, coverage, hit_rate, ndcg, reciprocal_rank
+from irecgan.evaluation.metrics import coverage, hit_rate, ndcg, reciprocal_rank
+from irecgan.policies.ranking import conservative_rank
 
 
 def rank_of(scores: list[float], position: int) -> int:

@@ -50,12 +50,13 @@ def test_a_memory_survives_taking_and_joining_of_rows(seed: int) -> None:
     for t in range(2):
         whole = whole.after(batch.slate[:, t], batch.click[:, t], batch.reward[:, t])
     mixed = short.join([whole.take(rows)])
-    slate = batch.slate[:6, 2]
+    slate = batch.slate[:6, 2].clone()
+    slate[1] = ITEMS  # of which nothing is known, so that nobody can say that it was shown before
     view, alone = (StepView(m, s, statistics, ranked=True) for m, s in ((mixed, slate), (whole.take(rows), slate[4:])))
     for name in FIELDS:
         assert torch.equal(getattr(view, name)[4:], getattr(alone, name)), name
     fresh = StepView(Memory.start(4, ITEMS), slate[:4], statistics, ranked=True)
-    for name in ("clicks", "rewarded", "seen", "related", "last"):
+    for name in ("clicks", "rewarded", "seen", "related", "last", "same"):
         assert torch.equal(getattr(view, name)[:4], getattr(fresh, name)), name
 
 
@@ -80,7 +81,7 @@ def test_counts_of_the_past_are_those_of_a_plain_loop(seed: int) -> None:
                 cosines = [float(statistics.related.between(torch.tensor(c), torch.tensor(item))) for c in clicks]
                 fading = sum(cosine * DECAY**lag for lag, cosine in enumerate(reversed(cosines)))
                 assert float(view.related[row, k]) == pytest.approx(fading, abs=1e-6)
-            assert bool(view.same[row]) == (slates[-1:] == [slate])
+            assert bool(view.same[row]) == (slates[-1:] == [slate] and min(slate) < ITEMS)
             click = int(batch.click[b, t])
             clicks.append(click)
             slates.append(slate)

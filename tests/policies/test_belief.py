@@ -10,14 +10,16 @@ from torch import Tensor
 
 from irecgan.errors import UserError
 from irecgan.evaluation.online import play
-from irecgan.policies.belief import BeliefPolicy, BeliefState, QMDPPolicy
+from irecgan.models.latent import BeliefState
+from irecgan.policies.belief import BeliefPolicy, QMDPPolicy
 from irecgan.policies.planning import _backup, _onward, posterior
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPSpec, MDPWorld, draw_world
-from irecgan.worlds.oracle import best_static_slate, optimal_value
+from irecgan.worlds.oracle import optimal_value
+from irecgan.worlds.static import best_static_slate
 
 
 def world_of(reward: NDArray[np.float64], transition: NDArray[np.float64], slate_size: int) -> MDPWorld:

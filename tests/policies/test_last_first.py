@@ -7,9 +7,9 @@ from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.log import SessionLog
-from irecgan.evaluation.metrics import conservative_rank
 from irecgan.policies.last_first import LastFirst
 from irecgan.policies.popularity import Popularity
+from irecgan.policies.ranking import conservative_rank
 
 COUNTS = torch.tensor([[3.0, 2.0, 1.0], [1.0, 5.0, 2.0]])  # at t = 0, and later
 

@@ -1,6 +1,6 @@
 import torch
 
-from irecgan.policies.oracle import Begun
+from irecgan.policies.begun import Begun
 from irecgan.policies.popularity import Popularity
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.policies.translated import Translated

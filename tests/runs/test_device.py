@@ -44,6 +44,19 @@ def test_a_training_on_an_absent_device_begins_nothing(tmp_path: Path, capsys: p
     assert [path.name for path in tmp_path.iterdir()] == ["log.parquet"]
 
 
+@pytest.mark.parametrize("recipe", ["latent", "linear", "auto"])
+def test_what_is_fitted_is_fitted_on_the_cpu(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were a GPU, which nothing may touch."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match=f"recipe {recipe}: found --device cuda; it is fitted on the cpu"):
+        irecgan.train(small_log(), recipe=recipe, out=tmp_path / "run", settings=TINY, device="cuda")
+    assert not (tmp_path / "run").exists()
+    if recipe == "linear":
+        assert irecgan.train(small_log(), recipe=recipe, out=tmp_path / "run", device="auto")
+
+
 def test_a_device_of_no_such_name_is_refused() -> None:
     with pytest.raises(UserError, match="--device tpu: no such device; expected one of cpu, cuda, auto"):
         find_device("tpu")

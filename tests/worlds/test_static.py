@@ -10,7 +10,8 @@ from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.worlds import static
 from irecgan.worlds.mdp import MDPWorld, draw_world
-from irecgan.worlds.oracle import best_static_slate, optimal_value
+from irecgan.worlds.oracle import optimal_value
+from irecgan.worlds.static import best_static_slate
 
 
 def listed_value(world: MDPWorld, first: Slate, later: Slate) -> float:

@@ -127,10 +127,9 @@ def _policy(name: str, world: MDPWorld | ShopWorld) -> Policy[Any]:
 
 
 def _output(path: Path, world: Path, policy: str, log: SessionLog) -> Output:
-    clicks = log.frame["click"].count()
     reward = float(log.frame["reward"].sum()) / log.sessions
     return Output(
-        text=f"{path}: {log.sessions} sessions, {log.steps} steps, {clicks} clicks by {policy}; "
+        text=f"{path}: {log.sessions} sessions, {log.steps} steps, {log.clicks} clicks by {policy}; "
         f"mean cumulative reward {reward:.3f}\nworld: {world}",
         json={
             "log": str(path),
@@ -138,7 +137,7 @@ def _output(path: Path, world: Path, policy: str, log: SessionLog) -> Output:
             "policy": policy,
             "sessions": log.sessions,
             "steps": log.steps,
-            "clicks": clicks,
+            "clicks": log.clicks,
             "cumulative_reward": reward,
         },
     )

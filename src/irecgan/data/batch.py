@@ -66,8 +66,9 @@ class SessionBatch:
         moved = {f.name: _moved(getattr(self, f.name), target) for f in fields(self) if f.type is Tensor}
         touched, generated = (None if x is None else _moved(x, target) for x in (self.touched, self.generated))
         context = None if self.context is None else self.context.to(target)
-        nothing = self.catalogue_size
-        return replace(self, catalogue_size=nothing, touched=touched, generated=generated, context=context, **moved)
+        return replace(
+            self, catalogue_size=self.catalogue_size, touched=touched, generated=generated, context=context, **moved
+        )
 
 
 class SessionSource(Protocol):

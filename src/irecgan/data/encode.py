@@ -12,6 +12,7 @@ from irecgan.data.catalogue import Catalogue
 from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, SESSION, SLATE
 from irecgan.data.features import Code
 from irecgan.data.log import Log
+from irecgan.data.ragged import offsets
 from irecgan.data.slices import ranks_in_slate
 from irecgan.data.sparse import SparseRows
 
@@ -61,8 +62,8 @@ def _encoded(part: pl.DataFrame, catalogue: Catalogue, *, keep_slates: bool, con
     known = frame[CLICK].is_not_null()
     items = catalogue.index(frame[SLATE].filter(sizes > 0).explode())
     return Sessions(
-        step_start=_offsets(lengths),
-        item_start=_offsets(sizes),
+        step_start=offsets(_tensor(lengths.cast(pl.Int64))),
+        item_start=offsets(_tensor(sizes.cast(pl.Int64))),
         item=items,
         click=torch.where(_tensor(known), catalogue.index(frame[CLICK]), len(catalogue)),
         position=_tensor(frame["position"]),
@@ -125,11 +126,6 @@ def _with_blank_ends(frame: pl.DataFrame) -> pl.DataFrame:
 def _rank(frame: pl.DataFrame, column: str) -> pl.Series:
     """The rank of the item in ``column`` in its slate, from 0; NOTHING where there is none or it is not shown."""
     return ranks_in_slate(frame, column).fill_null(NOTHING)
-
-
-def _offsets(counts: pl.Series) -> Tensor:
-    total = _tensor(counts.cast(pl.Int64)).cumsum(0)
-    return torch.cat([total.new_zeros(1), total])
 
 
 def _tensor(series: pl.Series) -> Tensor:

@@ -30,7 +30,7 @@ class Counts:
             narrow = narrow.filter(rows)
         rewarded = int((narrow[REWARD] != 0).sum()) if REWARD in narrow.columns else 0
         items = len(items_shown(frame, rows))
-        shown = int(narrow[SLATE].sum())
+        shown = int(narrow[SLATE].cast(pl.Int64).sum())
         return cls(narrow[SESSION].n_unique(), len(narrow), narrow[CLICK].count(), rewarded, shown, items)
 
 

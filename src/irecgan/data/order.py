@@ -3,18 +3,19 @@
 import torch
 from torch import Tensor
 
+_POOL = 50  # batches whose sessions are sorted by length
 _WINDOW = 16  # blocks whose sessions are shuffled among each other
 
 
-def bucketed(lengths: Tensor, batch_size: int, generator: torch.Generator, pool: int = 50) -> list[Tensor]:
+def bucketed(lengths: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
     """Shuffled batches of session rows in which lengths are alike, so that little is padding.
 
-    Sessions are shuffled, sorted by length within pools of ``pool`` batches, cut into batches of
+    Sessions are shuffled, sorted by length within pools of some batches, cut into batches of
     ``batch_size``, and the batches are shuffled. Every row occurs in exactly one batch.
     """
     order = torch.randperm(len(lengths), generator=generator)
     batches: list[Tensor] = []
-    for chunk in order.split(pool * batch_size):
+    for chunk in order.split(_POOL * batch_size):
         by_length = chunk[lengths[chunk].argsort(stable=True)]
         batches.extend(by_length.split(batch_size))
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]

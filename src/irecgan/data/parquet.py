@@ -47,7 +47,7 @@ def _struct(data: BytesIO) -> dict[int, Any]:
     """A struct of Thrift's compact protocol: values by field number."""
     fields: dict[int, Any] = {}
     last = 0
-    while head := data.read(1)[0]:
+    while head := _byte(data):
         last = last + (head >> 4) if head >> 4 else _integer(data)
         fields[last] = _value(data, head & 15)
     return fields
@@ -60,10 +60,22 @@ def _value(data: BytesIO, kind: int) -> Any:
 
 
 def _list(data: BytesIO) -> list[Any]:
-    head = data.read(1)[0]
+    head = _byte(data)
     size = _unsigned(data) if head >> 4 == 15 else head >> 4
     kind = 3 if head & 15 in {1, 2} else head & 15  # in a list, a truth has a byte of its own
     return [_value(data, kind) for _ in range(size)]
+
+
+def _byte(data: BytesIO) -> int:
+    return _bytes(data, 1)[0]
+
+
+def _bytes(data: BytesIO, size: int) -> bytes:
+    """The next ``size`` bytes. Raises IndexError where there are not so many."""
+    found = data.read(min(size, len(data.getbuffer())))
+    if len(found) < size:
+        raise IndexError
+    return found
 
 
 def _integer(data: BytesIO) -> int:
@@ -74,7 +86,7 @@ def _integer(data: BytesIO) -> int:
 def _unsigned(data: BytesIO) -> int:
     number = shift = 0
     while True:
-        byte = data.read(1)[0]
+        byte = _byte(data)
         number |= (byte & 127) << shift
         if byte < 128:
             return number
@@ -84,12 +96,12 @@ def _unsigned(data: BytesIO) -> int:
 _VALUES: dict[int, Callable[[BytesIO], Any]] = {
     1: lambda _: True,
     2: lambda _: False,
-    3: lambda data: data.read(1)[0],
+    3: _byte,
     4: _integer,
     5: _integer,
     6: _integer,
-    7: lambda data: data.read(8),
-    8: lambda data: data.read(_unsigned(data)),
+    7: lambda data: _bytes(data, 8),
+    8: lambda data: _bytes(data, _unsigned(data)),
     9: _list,
     10: _list,
     12: _struct,

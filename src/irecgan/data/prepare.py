@@ -23,7 +23,7 @@ from irecgan.seeding import Streams
 
 
 @dataclass(frozen=True)
-class ItemCounts:
+class ToldItems:
     """What the columns of items tell of."""
 
     told: int  # items with columns
@@ -32,7 +32,7 @@ class ItemCounts:
     new: int  # items told of that the train part never shows
 
     @classmethod
-    def of(cls, told: pl.DataFrame, table: pl.DataFrame, shown: int) -> "ItemCounts":
+    def of(cls, told: pl.DataFrame, table: pl.DataFrame, shown: int) -> "ToldItems":
         """The counts for a ``table`` of `item_table`, whose first ``shown`` items are shown."""
         new = len(table) - shown
         return cls(len(told), [name for name in told.columns if name != ITEM], shown - (len(told) - new), new)
@@ -53,7 +53,7 @@ class Preparation:
     records: tuple[Record, ...]
     parts: dict[str, Counts]
     catalogue: int  # items shown in the train part: those that a training will know
-    items: ItemCounts | None = None  # where columns of items were given
+    items: ToldItems | None = None  # where columns of items were given
 
     def to_json(self) -> dict[str, Any]:
         """The contents of ``prepare.json``."""
@@ -161,7 +161,7 @@ def _read_and_filter(form: Format, paths: Sequence[Path], streams: Streams, rule
 
 def _write_parts(
     parts: Mapping[str, LogPart], directory: Path, given: pl.DataFrame | None, teller: str
-) -> tuple[dict[str, Counts], ItemCounts | None]:
+) -> tuple[dict[str, Counts], ToldItems | None]:
     """Write each part, and the items of the train part with what ``teller`` has ``given`` of them; their extents."""
     counts, told = {}, None
     for name, part in parts.items():
@@ -172,7 +172,7 @@ def _write_parts(
             else:
                 table = item_table(catalogue.items, given, teller)
                 write_frame(table, path)
-                told = ItemCounts.of(given, table, len(catalogue))
+                told = ToldItems.of(given, table, len(catalogue))
         part.write(directory / f"{name}.parquet")
         counts[name] = Counts.of(part.log.frame, part.rows)
     return counts, told

@@ -71,18 +71,17 @@ def unreadable(path: Path, error: BaseException) -> UserError:
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
     """Write ``frame`` at once, as Parquet, CSV or JSON lines by the suffix of ``path``.
 
-    Raises UserError for another suffix, or where a list cannot be written to CSV because there are spaces in its texts.
+    Raises UserError for another suffix, and for what CSV cannot hold: texts with spaces in a list, or lists of lists.
     """
     kind = written_format(path)
     if kind == "CSV":
-        _refuse_spaces(frame, path)
+        frame = _flat(frame, path)
     with atomic_path(path) as temporary:
         if kind == "Parquet":
             with full_disk_told(path):
                 frame.write_parquet(temporary)
         elif kind == "CSV":
-            lists = pl.selectors.by_dtype(pl.List(pl.Int64), pl.List(pl.String))
-            frame.with_columns(lists.cast(pl.List(pl.String)).list.join(" ")).write_csv(temporary)
+            frame.write_csv(temporary)
         else:
             frame.write_ndjson(temporary)
 
@@ -93,6 +92,18 @@ def written_format(path: Path) -> str:
     if kind is None or path.suffix in _COMPRESSION:
         raise UserError(f"{path}: found suffix {path.suffix!r}; expected .parquet, .csv or .jsonl to write")
     return kind
+
+
+def _flat(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """``frame`` with its lists as texts, spaces between what they hold. Raises UserError where CSV cannot hold it."""
+    lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List) and not kind.inner.is_nested()]
+    for name, kind in frame.schema.items():
+        if kind.is_nested() and name not in lists:
+            raise UserError(
+                f"{path}: column {name}: found {kind}; expected no more than plain lists in CSV; .parquet takes it"
+            )
+    _refuse_spaces(frame, path)
+    return frame.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join(" "))
 
 
 def _refuse_spaces(frame: pl.DataFrame, path: Path) -> None:

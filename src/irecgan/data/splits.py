@@ -15,6 +15,7 @@ Shares = tuple[float, float, float]
 """Of the sessions (or users) that become each part."""
 SHARES: Shares = (0.8, 0.1, 0.1)
 
+_ROUNDING = 1e-9  # by which a share of a whole number of values may fall short of it
 _MOST = 1_000_000  # values beyond which it is not looked for how many would do
 
 Split = Callable[[SessionLog, Streams], pl.Series]
@@ -48,7 +49,7 @@ def split_parts(log: SessionLog, kind: str, streams: Streams, shares: Shares = S
 
 def _bounds(count: int, shares: Shares) -> tuple[tuple[int, int], ...]:
     """Where each part of ``count`` begins and ends."""
-    first, second = (int(cut * count) for cut in (shares[0] / sum(shares), 1 - shares[2] / sum(shares)))
+    first, second = (int(count * part / sum(shares) + _ROUNDING) for part in (shares[0], shares[0] + shares[1]))
     return (0, first), (first, second), (second, count)
 
 

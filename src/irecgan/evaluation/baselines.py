@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import Sessions
-from irecgan.evaluation.offline import Scorer, logged_order, random_order
+from irecgan.evaluation.offline import logged_order, random_order
 from irecgan.policies.co_click import CoClick, Neighbours, co_clicks
-from irecgan.policies.interface import Ranker
+from irecgan.policies.interface import Ranker, Scorer
 from irecgan.policies.last_first import LastFirst
 from irecgan.policies.popularity import Popularity, return_weighted_counts
 

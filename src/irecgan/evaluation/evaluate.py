@@ -16,11 +16,11 @@ from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.metrics import TIE_RULE
-from irecgan.evaluation.offline import METRICS, RerankResult, Scorer, rerank
+from irecgan.evaluation.offline import METRICS, RerankResult, rerank
 from irecgan.evaluation.online import OnlineResult, play
 from irecgan.evaluation.references import REFERENCE_NAMES, references, shop_references
 from irecgan.evaluation.shop import ShopEvaluation, ShopResult, play_in_shop
-from irecgan.policies.interface import Policy
+from irecgan.policies.interface import Policy, Scorer
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
 from irecgan.tables import aligned

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.data.order import in_order
-from irecgan.evaluation.offline import Scorer, SessionTotals
+from irecgan.evaluation.offline import SessionTotals
+from irecgan.policies.interface import Scorer
 
 FIRST = "first@1"
 

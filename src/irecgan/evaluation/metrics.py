@@ -6,31 +6,6 @@ from torch import Tensor
 TIE_RULE = "the clicked item ranks behind every other item of the same score"
 
 
-def conservative_rank(scores: Tensor, shown: Tensor, position: Tensor) -> Tensor:
-    """The rank of the clicked item, from 1: one more than the others shown whose score is no lower. (M,)
-
-    Ties so count against the ranking: one that gives all items one score gains nothing from the order in
-    which they happen to stand.
-
-    >>> scores = torch.tensor([[0.3, 0.9, 0.3, 0.1]])
-    >>> conservative_rank(scores, torch.ones(1, 4, dtype=torch.bool), torch.tensor([0]))
-    tensor([3])
-
-    Args:
-        scores: (M, K) higher is better; -inf is allowed, nan is not.
-        shown: (M, K) bool, false on padding.
-        position: (M,) place of the clicked item in the list.
-
-    Raises:
-        ValueError: a score of an item shown is nan.
-
-    """
-    if bool((scores.isnan() & shown).any()):
-        raise ValueError("a score is nan; expected numbers or -inf")
-    clicked = scores.gather(1, position[:, None])
-    return ((scores >= clicked) & shown).sum(1)  # the clicked item itself is the one more
-
-
 def hit_rate(rank: Tensor, k: int) -> Tensor:
     """P@k as the paper reports it: 1 where the clicked item is among the first ``k``, else 0. (M,)
 

@@ -12,10 +12,9 @@ from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.data.order import in_order
 from irecgan.errors import UserError
 from irecgan.evaluation.intervals import Interval, bootstrap_ratios
-from irecgan.evaluation.metrics import conservative_rank, hit_rate, ndcg, reciprocal_rank
-
-Scorer = Callable[[SessionBatch], Tensor]
-"""Scores (M, K) of the items shown at the M real steps of a batch, in row-major order."""
+from irecgan.evaluation.metrics import hit_rate, ndcg, reciprocal_rank
+from irecgan.policies.interface import Scorer
+from irecgan.policies.ranking import conservative_rank
 
 METRICS: dict[str, Callable[[Tensor], Tensor]] = {
     "p@1": lambda rank: hit_rate(rank, 1),

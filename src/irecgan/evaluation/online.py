@@ -15,10 +15,10 @@ from irecgan.policies.interface import Policy
 from irecgan.policies.witness import Witness
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
+from irecgan.simulation import LONGEST
 from irecgan.worlds.mdp import MDPWorld
 
 DEPTH = 10  # coverage@1 .. coverage@10
-MAX_LENGTH = 1_000  # clicks after which a session is cut
 _CHUNK = 5_000
 
 
@@ -29,7 +29,7 @@ class OnlineResult:
     cumulative_reward: Interval  # per session
     coverage: list[Interval]  # @1, @2, ...: means over all steps, the one at which the user leaves included
     clicks: float  # mean per session
-    cut: int  # sessions cut at MAX_LENGTH
+    cut: int  # sessions cut at LONGEST
 
     def to_json(self) -> dict[str, Any]:
         """``cumulative_reward``, ``coverage`` (means), ``coverage_intervals``, ``clicks`` and ``cut``."""
@@ -61,7 +61,7 @@ def witnessed(
 ) -> tuple[SessionBatch, Tensor]:
     """Sessions played in ``world``, and the true state at each of their steps (B, T)."""
     witness = Witness(policy)
-    batch = rollout(witness, world, sessions, max_length=MAX_LENGTH, generator=generator)
+    batch = rollout(witness, world, sessions, max_length=LONGEST, generator=generator)
     return batch, witness.hidden(*batch.real.shape)
 
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from irecgan.evaluation.intervals import Interval, normal_ratios
-from irecgan.evaluation.online import MAX_LENGTH
 from irecgan.policies.interface import Policy
 from irecgan.policies.witness import Witness
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
+from irecgan.simulation import LONGEST
 from irecgan.tables import aligned
 from irecgan.worlds.shop import ShopWorld
 
@@ -27,7 +27,7 @@ class ShopResult:
     cumulative_reward: Interval  # purchases per session
     clicks: Interval  # per session
     best_found: dict[int, Interval]  # by depth: means over all steps, the one at which the user leaves included
-    cut: int  # sessions cut at MAX_LENGTH
+    cut: int  # sessions cut at LONGEST
 
     def to_json(self) -> dict[str, Any]:
         """``cumulative_reward``, ``clicks``, ``best_found`` (means), ``best_found_intervals`` and ``cut``."""
@@ -75,7 +75,7 @@ def play_in_shop(policy: Policy[Any], world: ShopWorld, sessions: int, streams: 
     for first in range(0, sessions, _CHUNK):
         count = min(_CHUNK, sessions - first)
         witness = Witness(policy)
-        batch = rollout(witness, world, count, max_length=MAX_LENGTH, generator=streams.torch("evaluate", first))
+        batch = rollout(witness, world, count, max_length=LONGEST, generator=streams.torch("evaluate", first))
         real = batch.real
         slate, taste = batch.slate[real], witness.hidden(*real.shape)[real]  # (M, K), (M, d)
         chances = world.chances(taste, slate)

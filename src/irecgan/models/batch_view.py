@@ -60,7 +60,7 @@ class BatchView:
     @cached_property
     def same(self) -> Tensor:  # noqa: D102
         slate = self._batch.slate
-        same = (slate[:, 1:] == slate[:, :-1]).all(2)  # (B, T - 1)
+        same = (slate[:, 1:] == slate[:, :-1]).all(2) & self._known[:, 1:].any(2)  # (B, T - 1)
         return pad(same, (1, 0))[self._batch.real]
 
     @cached_property

@@ -40,17 +40,17 @@ class LatentTables:
 
     @property
     def states(self) -> int:
-        """Z."""
+        """The number of states m."""
         return len(self.start)
 
     @property
     def items(self) -> int:
-        """N."""
+        """The number of items n."""
         return self.weight.shape[1] - 1
 
 
 @dataclass(frozen=True)
-class LatentState:
+class BeliefState:
     """What is known of B sessions: the chance of every hidden state."""
 
     belief: Tensor  # (B, Z) float64, rows sum to 1
@@ -58,13 +58,13 @@ class LatentState:
     def __len__(self) -> int:
         return len(self.belief)
 
-    def take(self, rows: Tensor) -> "LatentState":
+    def take(self, rows: Tensor) -> "BeliefState":
         """A copy that holds the sessions ``rows`` (R,)."""
-        return LatentState(self.belief[rows])
+        return BeliefState(self.belief[rows])
 
-    def join(self, others: Sequence["LatentState"]) -> "LatentState":
+    def join(self, others: Sequence["BeliefState"]) -> "BeliefState":
         """The sessions of this state and then those of ``others``."""
-        return LatentState(torch.cat([self.belief, *(other.belief for other in others)]))
+        return BeliefState(torch.cat([self.belief, *(other.belief for other in others)]))
 
 
 class LatentUserModel(nn.Module):
@@ -117,11 +117,11 @@ class LatentUserModel(nn.Module):
         _refuse_misfits(self)
         return found
 
-    def start(self, sessions: int) -> LatentState:
+    def start(self, sessions: int) -> BeliefState:
         """The belief before the first slate."""
-        return LatentState(self.tables.start.expand(sessions, -1))
+        return BeliefState(self.tables.start.expand(sessions, -1))
 
-    def outcome(self, state: LatentState, slate: Tensor) -> Outcome:
+    def outcome(self, state: BeliefState, slate: Tensor) -> Outcome:
         """What may happen to ``slate`` (B, K), the hidden state summed out."""
         tables = self.tables
         weight, survival = tables.weight[:, slate], tables.survival[:, slate]  # (Z, B, K)
@@ -139,7 +139,7 @@ class LatentUserModel(nn.Module):
         """Rewards drawn around their ``mean`` (B,)."""
         return self.reward_law.sample(mean, generator)
 
-    def advance(self, state: LatentState, slate: Tensor, click: Tensor) -> LatentState:
+    def advance(self, state: BeliefState, slate: Tensor, click: Tensor) -> BeliefState:
         """Bayes' belief after ``click`` (B,) in ``slate`` (B, K), whoever made the slate.
 
         A click that the belief holds impossible, or on an unknown item, teaches nothing of the state before it.
@@ -153,7 +153,7 @@ class LatentUserModel(nn.Module):
         mass = joint.sum(1, keepdim=True)
         before = torch.where(mass > SMALLEST, joint / mass.clamp(min=SMALLEST), state.belief)
         after = torch.einsum("bz,bzy->by", before, tables.transition[click])
-        return LatentState(after / after.sum(1, keepdim=True))
+        return BeliefState(after / after.sum(1, keepdim=True))
 
 
 def with_new_items(model: LatentUserModel, new: int) -> LatentUserModel:

@@ -26,7 +26,7 @@ class Memory:
     def start(cls, sessions: int, nothing: int, device: torch.device | str = "cpu") -> "Memory":
         """Of ``sessions`` sessions in which nothing has happened."""
         empty = torch.empty(sessions, 0, 0, dtype=torch.int64, device=device)
-        return cls(empty[..., 0:].flatten(1), empty.bool().flatten(1), empty, nothing)
+        return cls(empty.flatten(1), empty.bool().flatten(1), empty, nothing)
 
     def __len__(self) -> int:
         return len(self.clicks)
@@ -151,7 +151,7 @@ class StepView:
         width = max(self._items.shape[1], self._memory.slates.shape[2])
         before = self._memory.padded(self._memory.slates.shape[1], width).slates[:, -1]
         now = pad(self._items, (0, width - self._items.shape[1]), value=self._memory.nothing)
-        return (before == now).all(1)
+        return (before == now).all(1) & (now < self._memory.nothing).any(1)
 
     @cached_property
     def popularity(self) -> Tensor:  # noqa: D102

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from irecgan.errors import UserError
+from irecgan.errors import UserError, out_of_memory
 from irecgan.models.agent import Agent, Head
 from irecgan.models.content import Inputs
 from irecgan.models.discriminator import Discriminator
@@ -46,7 +46,9 @@ def blank_network(
     try:
         with torch.device(device), _Undrawn():
             return _constructed(name, size, stop, reward_law, heads=heads, inputs=inputs)
-    except RuntimeError:
+    except RuntimeError as error:
+        if out_of_memory(error) is None:
+            raise
         raise UserError(f"the {name} network does not fit into memory; found {size}") from None
 
 

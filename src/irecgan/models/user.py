@@ -30,7 +30,7 @@ class Outcome:
 
 
 class UserModel(Protocol[State]):
-    """The behaviour of users: all that a roll-out, a planner or a ranking needs of it."""
+    """The behaviour of users: all that a roll-out or a planner needs of it."""
 
     @property
     def catalogue_size(self) -> int:

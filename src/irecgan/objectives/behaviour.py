@@ -3,20 +3,18 @@
 import torch
 from torch import Tensor
 
-from irecgan.data.batch import NOTHING
-
 
 def step_log_likelihood(outcome: Tensor, position: Tensor, reward_log_probability: Tensor, lambda_p: float) -> Tensor:
     """Log p(c_t | s_t, a_t) + lambda_p log p(r_t | s_t, c_t), the terms of Eq. (3). (M,)
 
     Args:
         outcome: (M, K + 1) log-probabilities of a click on each item and, last, of c_end.
-        position: (M,) rank of the click, or NOTHING for c_end.
+        position: (M,) rank of the click, below 0 for c_end.
         reward_log_probability: (M,) log p(r_t | s_t, c_t); left out where nothing was clicked.
         lambda_p: weight of the reward term.
 
     """
-    ended = position == NOTHING
+    ended = position < 0
     choice = torch.where(ended, outcome.shape[1] - 1, position)
     click = outcome.gather(1, choice[:, None]).squeeze(1)
     return click + lambda_p * torch.where(ended, 0.0, reward_log_probability)

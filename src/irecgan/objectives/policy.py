@@ -4,6 +4,11 @@ import torch
 from torch import Tensor
 
 
+def click_worth(reward: Tensor, clicked: Tensor, lambda_r: float) -> Tensor:
+    """1 + lambda_r r of a click, what it earns in Eq. (10); 0 where nothing was clicked. Any shape."""
+    return torch.where(clicked, 1 + lambda_r * reward, 0.0)
+
+
 def rewards_to_go(reward: Tensor, gamma: float) -> Tensor:
     """sum_{t' >= t} gamma^(t'-t) reward_t'. (B, T) -> (B, T); padding must hold 0.
 

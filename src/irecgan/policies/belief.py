@@ -1,34 +1,14 @@
 """The fair yardstick of a learned policy: it knows the world but sees only its own slates and clicks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from irecgan.models.latent import BeliefState
 from irecgan.policies.planning import continued_slates, make_plan, posterior, start_belief
 from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.interface import Scene
 from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.oracle import optimal_value
-
-
-@dataclass(frozen=True)
-class BeliefState:
-    """What is known of B sessions: the chance of every hidden state."""
-
-    belief: Tensor  # (B, m) float64, rows sum to 1
-
-    def __len__(self) -> int:
-        return len(self.belief)
-
-    def take(self, rows: Tensor) -> "BeliefState":
-        """A copy that holds the sessions ``rows`` (R,)."""
-        return BeliefState(self.belief[rows])
-
-    def join(self, others: Sequence["BeliefState"]) -> "BeliefState":
-        """The sessions of this state and then those of ``others``."""
-        return BeliefState(torch.cat([self.belief, *(other.belief for other in others)]))
 
 
 class _BeliefFilter:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.data.ragged import offsets, ranges
-from irecgan.policies.oracle import Begun
+from irecgan.policies.begun import Begun
 from irecgan.policies.popularity import Popularity
 
 NEIGHBOURS = 100

@@ -1,12 +1,17 @@
 """Who proposes a slate."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from irecgan.data.batch import SessionBatch
 from irecgan.rows import State
 from irecgan.worlds.interface import Scene
+
+Scorer = Callable[[SessionBatch], Tensor]
+"""Scores (M, K) of the items shown at the M real steps of a batch, in row-major order."""
 
 
 class Policy(Protocol[State]):

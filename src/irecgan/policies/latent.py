@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
-from irecgan.models.latent import SMALLEST, LatentState, LatentTables, LatentUserModel
+from irecgan.models.latent import SMALLEST, BeliefState, LatentTables, LatentUserModel
 from irecgan.policies.drawing import noisy
 from irecgan.policies.interface import Policy, Ranker
 from irecgan.policies.planning import Plan, fixed_slates, improved_plan
@@ -76,23 +76,23 @@ class LatentRanker:
         """The same where worlds are: `acting` on it follows the slates that were shown, wherever it was."""
         return LatentRanker(deepcopy(self.model).cpu())
 
-    def start(self, sessions: int) -> LatentState:
+    def start(self, sessions: int) -> BeliefState:
         """The belief before the first slate."""
         return self.model.start(sessions)
 
-    def slate(self, state: LatentState) -> Tensor:
+    def slate(self, state: BeliefState) -> Tensor:
         """The planned slates, the most attractive item first. (B, K)"""
         slate = self.plan.slates[self.plan.choose(state.belief)[0]]
         tables = self.model.tables
         appeal = torch.einsum("bz,zbk->bk", state.belief, (tables.weight * tables.survival)[:, slate])
         return slate.gather(1, appeal.argsort(dim=1, descending=True, stable=True))
 
-    def scores(self, state: LatentState) -> Tensor:
+    def scores(self, state: BeliefState) -> Tensor:
         """Scores of all items. (B, n) float32"""
         items = torch.arange(self.catalogue_size, device=state.belief.device).expand(len(state), -1)
         return self.scores_of(state, items)
 
-    def scores_of(self, state: LatentState, items: Tensor) -> Tensor:
+    def scores_of(self, state: BeliefState, items: Tensor) -> Tensor:
         """Scores of ``items`` (B, C) alone; any number for the index n. (B, C) float32"""
         weight = self.model.tables.weight
         slate = self.slate(state)
@@ -107,7 +107,7 @@ class LatentRanker:
         bonus = (place * torch.arange(slate.shape[1] + 1, 1, -1, device=place.device)).sum(2)
         return (gain + 2 * bonus).float()
 
-    def advance(self, state: LatentState, click: Tensor) -> LatentState:
+    def advance(self, state: BeliefState, click: Tensor) -> BeliefState:
         """The belief after ``click`` (B,) in the planned slate, or on an item beside it."""
         return self.model.advance(state, self.slate(state), click)
 
@@ -134,11 +134,11 @@ class LatentPolicy:
         self.slate_size = slate_size
         self.sampled = sampled
 
-    def start(self, sessions: int) -> LatentState:
+    def start(self, sessions: int) -> BeliefState:
         """The belief before the first slate."""
         return self.ranker.start(sessions)
 
-    def propose(self, state: LatentState, scene: Scene, generator: torch.Generator) -> Tensor:
+    def propose(self, state: BeliefState, scene: Scene, generator: torch.Generator) -> Tensor:
         """Slates (B, K), the most attractive item first."""
         items = self.ranker.catalogue_size
         if scene.candidates is not None:
@@ -152,7 +152,7 @@ class LatentPolicy:
             return slate
         return top_slate(self.ranker.scores(state), self.slate_size)
 
-    def advance(self, state: LatentState, slate: Tensor, click: Tensor) -> LatentState:
+    def advance(self, state: BeliefState, slate: Tensor, click: Tensor) -> BeliefState:
         """The belief after ``click`` (B,) in ``slate`` (B, K)."""
         return self.ranker.model.advance(state, slate, click)
 

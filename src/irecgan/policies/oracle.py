@@ -1,11 +1,9 @@
 """Fixed slates: per true state (the oracle) or for everybody."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from irecgan.policies.begun import Begun
 from irecgan.policies.logging import Memoryless, NoMemory, observed
 from irecgan.worlds.interface import Scene
 
@@ -22,24 +20,6 @@ class SlateTablePolicy(Memoryless):
     def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """The slates of the true states. (B, K)"""
         return self.slates[observed(scene)]
-
-
-@dataclass(frozen=True)
-class Begun:
-    """Whether the first slate of each of B sessions has been answered."""
-
-    begun: Tensor  # (B,) bool
-
-    def __len__(self) -> int:
-        return len(self.begun)
-
-    def take(self, rows: Tensor) -> "Begun":
-        """A copy that holds the sessions ``rows`` (R,)."""
-        return Begun(self.begun[rows])
-
-    def join(self, others: Sequence["Begun"]) -> "Begun":
-        """The sessions of this state and then those of ``others``."""
-        return Begun(torch.cat([self.begun, *(other.begun for other in others)]))
 
 
 class StaticPolicy:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from irecgan.worlds.candidates import CandidateModel
 from irecgan.worlds.mdp import MDPWorld
-from irecgan.worlds.oracle import best_static_slate, policy_value
+from irecgan.worlds.oracle import policy_value
+from irecgan.worlds.static import best_static_slate
 from irecgan.worlds.values import best_slates, nonzero_divisor, refuse_endless, slate_candidates, worth
 
 _STEPS = 6

@@ -9,7 +9,7 @@ from torch import Tensor
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.data.order import in_order
 from irecgan.objectives.policy import agent_return
-from irecgan.policies.oracle import Begun
+from irecgan.policies.begun import Begun
 
 
 @dataclass(frozen=True)

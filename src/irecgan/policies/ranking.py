@@ -8,6 +8,7 @@ from torch import Tensor
 from irecgan.data.sparse import PaddedRows
 from irecgan.models.memory import UserState
 from irecgan.models.user import RecurrentUserModel
+from irecgan.objectives.slates import ordered_log_likelihood
 from irecgan.policies.drawing import drawn_slate, noisy, noisy_slate
 from irecgan.policies.interface import Ranker
 from irecgan.rows import State
@@ -63,6 +64,31 @@ def ordered(scores: Tensor, candidates: Tensor) -> Tensor:
     return candidates.gather(1, scores.argsort(dim=1, descending=True, stable=True))
 
 
+def conservative_rank(scores: Tensor, shown: Tensor, position: Tensor) -> Tensor:
+    """The rank of the clicked item, from 1: one more than the others shown whose score is no lower. (M,)
+
+    Ties so count against the ranking: one that gives all items one score gains nothing from the order in
+    which they happen to stand.
+
+    >>> scores = torch.tensor([[0.3, 0.9, 0.3, 0.1]])
+    >>> conservative_rank(scores, torch.ones(1, 4, dtype=torch.bool), torch.tensor([0]))
+    tensor([3])
+
+    Args:
+        scores: (M, K) higher is better; -inf is allowed, nan is not.
+        shown: (M, K) bool, false on padding.
+        position: (M,) place of the clicked item in the list.
+
+    Raises:
+        ValueError: a score of an item shown is nan.
+
+    """
+    if bool((scores.isnan() & shown).any()):
+        raise ValueError("a score is nan; expected numbers or -inf")
+    clicked = scores.gather(1, position[:, None])
+    return ((scores >= clicked) & shown).sum(1)  # the clicked item itself is the one more
+
+
 def slate_log_probability(scores: Tensor, slate: Tensor) -> Tensor:
     """The log chance that `sampled_slate` draws exactly ``slate``, in its order, Eq. (4). (B, n), (B, K) -> (B,)
 
@@ -72,10 +98,7 @@ def slate_log_probability(scores: Tensor, slate: Tensor) -> Tensor:
     >>> slate_log_probability(scores, torch.tensor([[1, 0]])).exp()  # 0.3 * 0.5 / 0.7
     tensor([0.2143])
     """
-    drawn = scores.gather(1, slate)  # (B, K)
-    others = scores.scatter(1, slate, -torch.inf).logsumexp(1, keepdim=True)  # (B, 1), -inf if K = n
-    left = torch.logaddexp(drawn.flip(1).logcumsumexp(1).flip(1), others)
-    return (drawn - left).sum(1)
+    return slate.shape[1] * ordered_log_likelihood(scores, slate, torch.ones_like(slate, dtype=torch.bool))
 
 
 class UserRanker:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from irecgan.errors import UserError
 from irecgan.models.networks import ModelName
+from irecgan.tensors import below
 from irecgan.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from irecgan.training.guard import EXPLOITED, PREDICTED, exploitation
 from irecgan.training.lab import Lab
@@ -122,9 +123,7 @@ def _stale(phase: Phase, lab: Lab, progress: Progress) -> bool:
 def _finish_phase(phase: Phase, lab: Lab, progress: Progress) -> None:
     """Return to the best weights of the phase and turn to the next one."""
     for name in phase.keeps:
-        prefix = f"{name}."
-        weights = {k.removeprefix(prefix): v for k, v in progress.best.items() if k.startswith(prefix)}
-        lab.model(name).load_state_dict(weights)
+        lab.model(name).load_state_dict(below(progress.best, f"{name}."))
     progress.phase, progress.unit, progress.best_unit = progress.phase + 1, 0, -1
     progress.best_validation, progress.best = float("inf"), {}
     progress.at_best, progress.exploited = {}, None

@@ -18,7 +18,7 @@ from irecgan.objectives.importance import (
     top_k_multiplier,
 )
 from irecgan.objectives.next_click import next_click_loss
-from irecgan.objectives.policy import agent_return, policy_gradient_loss
+from irecgan.objectives.policy import agent_return, click_worth, policy_gradient_loss
 from irecgan.objectives.slates import ordered_log_likelihood, set_log_likelihood
 from irecgan.training.config import TrainingConfig
 from irecgan.training.likelihood import Likelihood, exact
@@ -88,7 +88,7 @@ def actor_critic(
     returns = _returns(batch, config)
     known = _known(batch)
     if config.advantage == "td":
-        earned = torch.where(batch.clicked, batch.score * (1 + config.lambda_r * batch.reward), 0.0)
+        earned = batch.score * click_worth(batch.reward, batch.clicked, config.lambda_r)
         advantage = temporal_difference(value, earned, known, config.gamma)
     else:
         advantage = torch.where(known, returns - value, 0.0)

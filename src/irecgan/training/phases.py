@@ -10,6 +10,7 @@ from irecgan.data.batch import Sessions, SessionSource
 from irecgan.data.ragged import offsets
 from irecgan.models.agent import Agent
 from irecgan.models.networks import ModelName
+from irecgan.objectives.policy import click_worth
 from irecgan.training.calibration import calibrate_stop
 from irecgan.training.config import TrainingConfig
 from irecgan.training.guard import PREDICTED
@@ -226,6 +227,5 @@ def length_metrics(lab: Lab, generated: Sessions) -> Metrics:
 
 def value_metrics(generated: Sessions, lambda_r: float) -> Metrics:
     """What U predicts that a session of the agent is worth: the sum over its clicks of 1 + lambda_r r."""
-    clicked = generated.position >= 0
-    worth = (clicked * (1 + lambda_r * generated.reward)).sum() / len(generated)
-    return {PREDICTED: float(worth)}
+    worth = click_worth(generated.reward, generated.position >= 0, lambda_r)
+    return {PREDICTED: float(worth.sum() / len(generated))}

@@ -1,4 +1,4 @@
-"""The models of the paper's tables, as rows of one table."""
+"""The recipes, as rows of one table: the models of the paper's tables, and those beyond."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,6 +52,11 @@ class Recipe:
     def teaches(self) -> tuple[ModelName, ...]:
         """The models that learn in any of its phases."""
         return tuple(dict.fromkeys(name for phase in self.phases for name in phase.teaches))
+
+    @property
+    def by_one(self) -> bool:
+        """Whether something of it is fitted, by one process and on the CPU."""
+        return self.chooses or bool(set(FITTED) & set(self.teaches))
 
     def reading(self, inputs: Inputs) -> Inputs:
         """What of ``inputs`` its networks learn to read."""

@@ -21,7 +21,7 @@ from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.files import file_errors
 from irecgan.models.lists import ListUserModel
-from irecgan.models.networks import FITTED, ModelName, Network, grown
+from irecgan.models.networks import ModelName, Network, grown
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.co_click import co_clicks
 from irecgan.policies.popularity import return_weighted_counts
@@ -69,7 +69,8 @@ def train(
         seed: of all that is random. Same seed, same log, same settings: same weights.
         settings: keys of `TrainingConfig` that differ from their defaults.
         resume: go on with a training in ``out`` that was interrupted. The weights come out as if it had not been.
-        device: ``cpu``, ``cuda`` or ``auto``; with several processes on a machine each has a GPU of its own.
+        device: ``cpu``, ``cuda`` or ``auto``; with several processes on a machine each has a GPU of its own. Recipes
+            that fit users or lists do so on the CPU, and refuse ``cuda``.
 
     Raises:
         UserError: a setting or the log is wrong, ``out`` is taken, ``resume`` meets another training, or there is no
@@ -80,6 +81,7 @@ def train(
     asked = find_recipe(recipe)
     config = TrainingConfig.of(settings).over(asked.settings)
     log, validation = _parts(log, validation)
+    device = "cpu" if device == "auto" and asked.by_one else device
     with process_group(find_device(device), config.wait_minutes) as processes:
         return _train(log, Path(out), asked, validation, items, seed, config, resume=resume, processes=processes)
 
@@ -133,8 +135,10 @@ def _refuse_impossible(asked: Recipe, config: TrainingConfig, processes: Process
     for key in asked.unread(config):
         found = getattr(config, key)
         raise UserError(f"setting {key}: found {found} with recipe {asked.name}, which does not read it; expected none")
-    if processes.size > 1 and (asked.chooses or set(FITTED) & set(asked.teaches)):
+    if processes.size > 1 and asked.by_one:
         raise UserError(f"recipe {asked.name}: found {processes.size} processes; it is fitted by one")
+    if processes.device.type != "cpu" and asked.by_one:
+        raise UserError(f"recipe {asked.name}: found --device {processes.device.type}; it is fitted on the cpu")
     if config.precision != "float32" and processes.device.type == "cpu":
         raise UserError(f"setting precision: found {config.precision} on the CPU; expected float32, or a GPU")
 

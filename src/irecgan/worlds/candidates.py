@@ -24,12 +24,12 @@ class CandidateModel:
 
     @property
     def states(self) -> int:
-        """M."""
+        """The number of states m."""
         return self.weight.shape[0]
 
     @property
     def items(self) -> int:
-        """N."""
+        """The number of items n."""
         return self.weight.shape[1]
 
     @classmethod

@@ -6,21 +6,8 @@ import torch
 from torch import Tensor
 
 from irecgan.worlds.mdp import MDPWorld, mix_band
-from irecgan.worlds.static import StaticSolution, best_static_slate
 from irecgan.worlds.subsets import inclusion_over_sum
 from irecgan.worlds.values import best_slates, candidate_values, refuse_endless, slate_candidates, worth
-
-__all__ = [
-    "OracleSolution",
-    "StaticSolution",
-    "best_static_slate",
-    "max_values",
-    "mix_values",
-    "optimal_value",
-    "policy_value",
-    "random_values",
-    "reference_values",
-]
 
 _CONVERGED = 1e-12
 """Relative gain of a round of policy iteration below which the slates are taken as best."""

@@ -17,15 +17,11 @@ from irecgan.training.data import TrainingData
 from latent_users import sessions_of
 
 
-class InOrder:
-    """Ranks items by their index."""
-
-    def score_slates(self, batch: SessionBatch) -> Tensor:
-        """(M, K)"""
-        return -batch.slate[batch.real].float()
+def by_index(batch: SessionBatch) -> Tensor:
+    return -batch.slate[batch.real].float()
 
 
-RANKED: Any = Fitted("in order", policy=None, scorer=InOrder(), users=None, seconds=0.0)  # type: ignore[arg-type]
+RANKED: Any = Fitted("in order", policy=None, scorer=by_index, users=None, seconds=0.0)  # type: ignore[arg-type]
 SESSIONS = [[([1, 2], 1)], [([0, 1], 1), ([2, 3], 2)], [([0, 1, 2], 2), ([2, 3], NOTHING)]]
 
 

@@ -7,7 +7,7 @@ import torch
 
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.models.latent import LatentUserModel
-from irecgan.policies.oracle import Begun
+from irecgan.policies.begun import Begun
 from irecgan.policies.popularity import Popularity
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.training.choice.worth import off_policy_worth, predicted_worth

@@ -128,7 +128,10 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def _paired(differences: Sequence[float]) -> tuple[float, float, float, float]:
-    """Mean, 95 % interval and two-sided p of a paired t test. One seed, or no spread, decides nothing."""
+    """Mean, 95 % interval and two-sided p of a paired t test.
+
+    One seed decides nothing; several that all differ alike decide for certain, as would any smaller spread.
+    """
     values = np.asarray(differences, dtype=float)
     mean = float(values.mean())
     if len(values) < 2:

@@ -17,14 +17,14 @@ from irecgan.data.sources.canonical import read_log
 from irecgan.data.splits import SHARES, Shares, split_log
 from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.first_list import first_list
-from irecgan.evaluation.offline import Scorer, rerank
+from irecgan.evaluation.offline import rerank
 from irecgan.evaluation.references import shop_orders
 from irecgan.evaluation.shop import play_in_shop
 from irecgan.experiments.frame.study import Json
 from irecgan.experiments.frame.training import trained
 from irecgan.experiments.table1.per_session import per_session
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Table1Cell, Table1Settings, locations
-from irecgan.policies.interface import Policy
+from irecgan.policies.interface import Policy, Scorer
 from irecgan.policies.presented import PresentedOrder
 from irecgan.policies.ranking import RankingPolicy
 from irecgan.policies.translated import Translated

@@ -10,7 +10,7 @@ import torch
 from irecgan.data.batch import Sessions
 from irecgan.errors import UserError
 from irecgan.models.latent import LatentUserModel
-from irecgan.policies.interface import Policy
+from irecgan.policies.interface import Policy, Scorer
 from irecgan.policies.latent import acting
 from irecgan.policies.popularity import Popularity, return_weighted_counts
 from irecgan.runs.trained import ranking
@@ -31,7 +31,7 @@ class Fitted:
 
     learned: str  # the recipe that learned in its name
     policy: Policy[Any]
-    scorer: Any  # of logged slates, see `irecgan.evaluation.offline.Scorer`
+    scorer: Scorer  # of logged slates
     users: LatentUserModel | None
     seconds: float
 
@@ -66,7 +66,7 @@ def fit(recipe: Recipe, data: TrainingData, config: TrainingConfig, streams: Str
     run_phases(learns, lab, directory)
     scorer, ranker, _ = ranking(_deployed(learns, lab))
     users = lab.latent if "latent" in learns.teaches else None
-    return Fitted(learns.name, acting(ranker, lab.slate_size), scorer, users, time.process_time() - begin)
+    return Fitted(learns.name, acting(ranker, lab.slate_size), scorer.score_slates, users, time.process_time() - begin)
 
 
 def _deployed(recipe: Recipe, lab: Lab) -> Any:

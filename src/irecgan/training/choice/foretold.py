@@ -11,7 +11,8 @@ from torch import Tensor
 
 from irecgan.data.batch import Sessions
 from irecgan.models.latent import SMALLEST, LatentTables
-from irecgan.training.choice.scored import ScoreLists, of_clicks, scored_lists
+from irecgan.policies.interface import Scorer
+from irecgan.training.choice.scored import of_clicks, scored_lists
 from irecgan.training.latent.expectation import answer_chances, forward, kind_log_chances, slate_log_chances
 from irecgan.training.latent.trajectories import Trajectories
 from irecgan.training.ratios import ratio
@@ -50,7 +51,7 @@ class Foretold:
         return mean > _CLEAR + _ERRORS * error
 
 
-def foretold(users: LatentTables, lists: ScoreLists, sessions: Sessions) -> Foretold:
+def foretold(users: LatentTables, lists: Scorer, sessions: Sessions) -> Foretold:
     """What both say of ``sessions``; clicks on items that are not known do not count.
 
     ``lists``: scores that are log-odds.
@@ -77,7 +78,7 @@ def _by_users(tables: LatentTables, sessions: Sessions) -> tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
-def _by_lists(lists: ScoreLists, sessions: Sessions) -> Tensor:
+def _by_lists(lists: Scorer, sessions: Sessions) -> Tensor:
     found = torch.zeros(len(sessions), dtype=torch.float64)
     for rows, batch, scores in scored_lists(lists, sessions):
         of_click = of_clicks(batch, scores.double().log_softmax(1))  # (M, 1)

@@ -11,10 +11,12 @@ from torch import Tensor
 from irecgan.data.batch import Sessions
 from irecgan.errors import UserError
 from irecgan.models.latent import LatentUserModel
+from irecgan.objectives.policy import click_worth
+from irecgan.policies.ranking import conservative_rank
 from irecgan.seeding import Streams
 from irecgan.training.choice.folds import Fitted
 from irecgan.training.choice.foretold import Foretold, foretold
-from irecgan.training.choice.scored import of_clicks, scored_lists
+from irecgan.training.choice.scored import scored_lists
 from irecgan.training.choice.worth import off_policy_worth, predicted_worth
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
@@ -128,7 +130,7 @@ class UserJudge:
     def foretold(self, lists: Pair) -> Foretold:
         """How well these users, and ``lists``, foretell the clicks of the halves that they were not fitted to."""
         first, second = (
-            foretold(users.tables, fitted.scorer.score_slates, fold.all)
+            foretold(users.tables, fitted.scorer, fold.all)
             for users, fitted, fold in zip(self.users, lists, self.folds[::-1], strict=True)
         )
         return first.and_of(second)
@@ -201,10 +203,9 @@ def _joint(users: LatentUserModel, sessions: Sessions) -> float:
 @torch.no_grad()
 def _reciprocal_ranks(fitted: Fitted, sessions: Sessions, reward_weight: float) -> Tensor:
     found = []
-    for _, batch, scores in scored_lists(fitted.scorer.score_slates, sessions):
-        own = of_clicks(batch, scores)
-        rank = ((scores >= own) & batch.shown[batch.real]).sum(1).clamp(min=1)  # ties count against it
-        weight = batch.clicked * (1 + reward_weight * batch.reward).clamp(min=0)  # (B, T)
+    for _, batch, scores in scored_lists(fitted.scorer, sessions):
+        rank = conservative_rank(scores, batch.shown[batch.real], batch.position[batch.real].clamp(min=0)).clamp(min=1)
+        weight = click_worth(batch.reward, batch.clicked, reward_weight).clamp(min=0)  # (B, T)
         inverse = torch.zeros(batch.real.shape).masked_scatter(batch.real, 1 / rank.float())
         total = weight.sum(1)
         found.append(((weight * inverse).sum(1) / total)[total > 0])

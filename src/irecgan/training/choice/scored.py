@@ -1,20 +1,18 @@
 """Held-out lists with the scores of their items."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.data.order import in_order
-
-ScoreLists = Callable[[SessionBatch], Tensor]
-"""The scores of the items of the M real steps of a batch. (M, K)"""
+from irecgan.policies.interface import Scorer
 
 _ROWS = 256
 
 
-def scored_lists(score: ScoreLists, sessions: Sessions) -> Iterator[tuple[Tensor, SessionBatch, Tensor]]:
+def scored_lists(score: Scorer, sessions: Sessions) -> Iterator[tuple[Tensor, SessionBatch, Tensor]]:
     """The rows (B,) of some sessions, their batch, and its scores (M, K), -inf where no known item is shown.
 
     Batches without any list are left out.

@@ -10,6 +10,7 @@ from irecgan.data.batch import Sessions
 from irecgan.data.order import in_order
 from irecgan.models.user import UserModel
 from irecgan.objectives.importance import effective_sample_share
+from irecgan.objectives.policy import click_worth
 from irecgan.policies.interface import Policy
 from irecgan.rollout import rollout
 from irecgan.worlds.interface import Scene
@@ -32,7 +33,7 @@ def predicted_worth(
 ) -> Tensor:
     """What ``users`` earn the ``policy`` in so many sessions: a click counts 1 + ``reward_weight`` r. (sessions,)"""
     batch = rollout(policy, LearnedWorld(users), sessions, max_length=max_length, generator=generator)
-    return _worth(batch.reward, batch.clicked, reward_weight).sum(1)
+    return click_worth(batch.reward, batch.clicked, reward_weight).sum(1)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def off_policy_worth(policy: Policy[Any], sessions: Sessions, *, reward_weight: 
             click = batch.click[kept, t]
             shown = (slate == click[:, None]).any(1) & batch.clicked[kept, t]
             weight = torch.where(shown, 1 / batch.propensity[kept, t].nan_to_num(1.0), 0.0)
-            value = _worth(batch.reward[kept, t], batch.clicked[kept, t], reward_weight)
+            value = click_worth(batch.reward[kept, t], batch.clicked[kept, t], reward_weight)
             worth += float((weight * value).sum())
             weights.append(weight[shown])
             steps += len(kept)
@@ -76,7 +77,3 @@ def off_policy_worth(policy: Policy[Any], sessions: Sessions, *, reward_weight: 
     weight = torch.cat(weights)
     clicks = float(effective_sample_share(weight) * len(weight)) if len(weight) else 0.0
     return OffPolicy(worth / steps, clicks) if clicks >= LEAST_CLICKS else None
-
-
-def _worth(reward: Tensor, clicked: Tensor, reward_weight: float) -> Tensor:
-    return clicked * (1 + reward_weight * reward)

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from irecgan.models.latent import LatentTables
-from irecgan.training.latent.conjugate import likeliest_prior, log_beta, row_evidence
+from irecgan.training.latent.conjugate import SPREADS, likeliest_prior, log_beta, row_evidence
 from irecgan.training.latent.expectation import Expectation
 from irecgan.training.latent.kinds import SAMPLE
 
 _STRENGTHS = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.float64)
-_SPREADS = torch.tensor([0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000], dtype=torch.float64)
 _LOWEST, _HIGHEST = 0.02, 0.98
 """Attractiveness is taken to lie between these, however far the line of ranks is drawn out."""
 _NEWTON = 10
@@ -116,15 +115,14 @@ def move_priors(expected: Expectation) -> Tensor:
     for whole, prior in ((of_state[None], state_prior), (of_item[:, None], item_prior), (0 * of_state[None], overall)):
         centre = _shares(whole + prior).expand_as(moves)
         without = _shares((whole - moves).clamp(min=0) * bool((whole > 0).any()) + prior)
-        for spread in _SPREADS:
+        for spread in SPREADS:
             found.append((float(row_evidence(moves[seen], spread * without[seen]).sum()), spread * centre))
     return max(found, key=lambda pair: pair[0])[1]
 
 
 def _spread(counts: Tensor, centre: Tensor) -> Tensor:
     """Pseudo-counts (Z,) around ``centre`` (Z,) under which the rows ``counts`` (R, Z) are likeliest."""
-    seen = counts[counts.sum(1) > _OBSERVED]
-    return likeliest_prior(seen, [spread * centre for spread in _SPREADS])
+    return likeliest_prior(counts[counts.sum(1) > _OBSERVED], centre)
 
 
 def _shares(counts: Tensor) -> Tensor:

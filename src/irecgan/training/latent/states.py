@@ -19,7 +19,6 @@ _NONE = 1e-6
 """Expected counts below this are none."""
 _CLEAR = 3.0
 """Log odds, 20 to 1, from which on kinds are taken to come in pairs."""
-_SPREADS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _best_spread(counts: Counts) -> Tensor:
     overall = counts.moves.sum((0, 1)) + 1 / len(counts.start)
     overall = overall / overall.sum()
     rows = counts.moves.flatten(0, 1)
-    return likeliest_prior(rows[rows.sum(1) > 0.5], [spread * overall for spread in _SPREADS])
+    return likeliest_prior(rows[rows.sum(1) > 0.5], overall)
 
 
 def _gains(counts: Counts, prior: Tensor) -> Tensor:
@@ -188,4 +187,4 @@ def _answer_gains(counts: Counts, right: float, z: int) -> Tensor:
 def _answers(click: Tensor, refusal: Tensor, right: float) -> Tensor:
     """Log evidence of the candidates that were clicked and not, for each state. (Z, n) -> (Z,)"""
     a, b = 4 * right, 4 * (1 - right)
-    return (log_beta(click + a, refusal + b) - log_beta(torch.tensor(a), torch.tensor(b))).sum(1)
+    return (log_beta(click + a, refusal + b) - log_beta(click.new_tensor(a), click.new_tensor(b))).sum(1)
