@@ -208,7 +208,7 @@ def quality(log: Path, seeds: int) -> list[dict[str, Any]]:
                 prepared.train, validation=prepared.validation, recipe="pg", out=out, seed=seed, settings=settings[name]
             )
             seconds = time.perf_counter() - begin
-            found = irecgan.evaluate(out, log=log).to_json()["runs"]["run"]
+            found = irecgan.evaluate(out, log=log, min_candidates=11).to_json()["runs"]["run"]
             figures = {key: found[key]["mean"] for key in ("p@1", "p@10", "mrr")}
             loss = best_losses(out)["fit-agent"]
             rows.append({"variant": name, "seed": seed, "held-out loss": loss, **figures, "seconds": round(seconds, 1)})

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ from typing import NoReturn, cast
 
 import irecgan
 from irecgan.commands.interface import Command, speaks
-from irecgan.ending import Terminated, ending_when_terminated
+from irecgan.ending import Terminated, ending_when_terminated, signals_wait
 from irecgan.errors import UserError, out_of_memory
 
 COMMANDS = {
@@ -70,7 +71,8 @@ def _command(argv: list[str]) -> tuple[str, list[str]]:
 
 def _run(name: str, argv: list[str]) -> int:
     # Imported only now: `irecgan --help` need not wait for torch.
-    command = cast(Command, importlib.import_module(f"irecgan.commands.{name}"))
+    with signals_wait():  # what is half imported cannot be interrupted
+        command = cast(Command, importlib.import_module(f"irecgan.commands.{name}"))
     parser = _Parser(prog=f"irecgan {name}", description=command.HELP, allow_abbrev=False)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     command.add_arguments(parser)
@@ -82,6 +84,8 @@ def _run(name: str, argv: list[str]) -> int:
 
 
 def _say(text: str) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # ids in letters that a terminal may not have
     try:
         print(text, flush=True)
     except BrokenPipeError:  # who reads has seen enough

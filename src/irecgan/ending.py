@@ -30,5 +30,24 @@ def ending_when_terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Have SIGINT and SIGTERM wait until the block is over, and then do what they do. In the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for held in before:
+        signal.signal(held, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for held, handler in before.items():
+            signal.signal(held, handler)
+    for number in came[:1]:
+        signal.raise_signal(number)
+
+
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise Terminated

@@ -1,5 +1,6 @@
 import contextlib
 import gzip
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -111,6 +112,31 @@ def test_ids_of_a_file_with_gaps_are_those_of_the_others(tmp_path: Path) -> None
     gaps.write_parquet(tmp_path / "1.parquet")
     log.frame[2:].write_parquet(tmp_path / "2.parquet")
     assert SessionLog.read(tmp_path).frame.equals(log.frame)
+
+
+def test_files_of_a_directory_may_differ_in_what_they_need_not_have(tmp_path: Path) -> None:
+    log = SessionLog.from_frame(frame(reward=[0, 0, 1, 0]))
+    first, second = log.frame[:2].drop("reward"), log.frame[2:].select(reversed(log.frame.columns))
+    first.write_parquet(tmp_path / "1.parquet")
+    second.with_columns(pl.col("click").cast(pl.Int32)).write_parquet(tmp_path / "2.parquet")
+    assert SessionLog.read(tmp_path).frame.select(log.frame.columns).equals(log.frame)
+
+
+def test_blank_lines_at_the_end_of_a_csv_file_are_none(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("session_id,step,slate,click\na,0,x y, y\na,1,x y,\n\n\n")
+    assert SessionLog.read(tmp_path / "x.csv").frame["click"].to_list() == ["y", None]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+def test_pipes_are_refused(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match=f"{name}: is neither a file nor a directory"):
+        SessionLog.read(tmp_path / name)
+
+
+def test_names_that_are_kept_are_refused() -> None:
+    with pytest.raises(UserError, match=r"column irecgan\.row: is a name that irecgan keeps for itself"):
+        SessionLog.from_frame(frame().with_columns(pl.lit(1).alias("irecgan.row")))
 
 
 def test_a_directory_may_hold_compressed_files_beside_others(tmp_path: Path) -> None:

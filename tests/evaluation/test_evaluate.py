@@ -133,6 +133,20 @@ def test_the_names_of_references_are_known(policy: TrainedPolicy) -> None:
     assert found == REFERENCE_NAMES | {"mine"}
 
 
+def test_lists_of_ten_count_or_all_where_none_is_so_long(
+    policy: TrainedPolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = small_log(50, seed=8)
+    found = evaluate(policy, log=short)
+    assert found["min_candidates"] == 2
+    assert found["runs"]["mine"]["steps"] == short.clicks
+    assert "no clicked list has 10 items or more" in caplog.text
+    longer = short.frame.with_columns(pl.col("slate").list.concat(pl.lit([*range(90, 97)])))
+    one = pl.concat([longer[:1], short.frame[1:]])
+    found = evaluate(policy, log=SessionLog.from_frame(one))
+    assert (found["min_candidates"], found["runs"]["mine"]["steps"]) == (10, 1)
+
+
 def test_wrong_calls_are_named(policy: TrainedPolicy, tmp_path: Path) -> None:
     world = small_world()
     with pytest.raises(UserError, match="either --log or --world"):
@@ -143,7 +157,7 @@ def test_wrong_calls_are_named(policy: TrainedPolicy, tmp_path: Path) -> None:
         evaluate(policy, world=world, sessions=0)
     with pytest.raises(UserError, match="at least one run"):
         evaluate([], world=world)
-    with pytest.raises(UserError, match="--min-candidates"):
-        evaluate(policy, log=small_log())
+    with pytest.raises(UserError, match="found no clicked step with at least 4 items"):
+        evaluate(policy, log=small_log(), min_candidates=4)
     with pytest.raises(UserError, match=r"nowhere\.json: no such file"):
         evaluate(policy, world=tmp_path / "nowhere.json")

@@ -29,9 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--min-candidates",
         type=int,
-        default=11,
         metavar="N",
-        help="leave out steps of a log with fewer items (default: 11, the official rule: more than 10)",
+        help="leave out steps of a log with fewer items (default: 10, the official rule; 2 where no list has so many)",
     )
     add("--seed", type=int, default=0, metavar="S", help="of sessions, bootstrap and random orders (default: 0)")
     add_device(parser)

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="a run directory")
     add("--history", default="", metavar="ID,ID,...", help="items clicked so far, oldest first (default: none)")
-    add("-k", type=int, metavar="K", help="items to recommend (default: the run's slate size)")
+    add("-k", type=int, metavar="K", help="items to recommend (default: the run's slate size, or all candidates)")
     add("--candidates", metavar="ID,ID,...", help="rank these items instead of the catalogue")
     add(
         "--without-rank",
@@ -73,10 +73,8 @@ def _one(args: argparse.Namespace) -> Output:
     context = _context(args.context)
     if candidates is None:
         answer = policy.recommend(history, args.k, context)
-    elif args.k is not None:
-        raise UserError("-k: found together with --candidates, expected one or the other")
     else:
-        answer = policy.rerank(history, candidates, context, ranked=not args.without_rank)
+        answer = policy.rerank(history, candidates, context, ranked=not args.without_rank).first(args.k)
     fields = {
         "items": answer.items,
         "probabilities": answer.probabilities,

@@ -1,7 +1,7 @@
 """The session log that the rest of the program takes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -85,6 +85,9 @@ class Log(Protocol):
 class SessionLog:
     """A validated session log: one row per step, steps in order, sessions in order of appearance.
 
+    ``frame`` is validated, unless it is said to be ``checked`` already; ``name`` stands for the log in messages. Raises
+    UserError that names row and column for the first rule that is broken.
+
     >>> log = SessionLog.from_frame(pl.DataFrame({
     ...     "session_id": [1, 1], "step": [0, 1], "slate": [["a", "b"], ["c", "a"]], "click": ["b", None],
     ... }))
@@ -94,14 +97,16 @@ class SessionLog:
 
     frame: pl.DataFrame
     name: str = "log"
+    checked: InitVar[bool] = False
+
+    def __post_init__(self, checked: bool) -> None:
+        if not checked:
+            object.__setattr__(self, "frame", validated(self.frame, self.name))
 
     @classmethod
     def from_frame(cls, frame: pl.DataFrame, name: str = "log") -> "SessionLog":
-        """Validate ``frame``; ``name`` stands for it in messages.
-
-        Raises UserError that names row and column for the first rule that is broken.
-        """
-        return cls(validated(frame, name), name)
+        """The log of ``frame``, as the constructor makes it."""
+        return cls(frame, name)
 
     @classmethod
     def read(cls, path: Path | str) -> "SessionLog":
@@ -184,7 +189,7 @@ class LogPart:
 
     def copy(self) -> SessionLog:
         """The sessions as a log of their own."""
-        return SessionLog(self.log.frame.filter(self.rows), self.name)
+        return SessionLog(self.log.frame.filter(self.rows), self.name, checked=True)
 
     def write(self, path: Path) -> None:
         """Write Parquet, some steps at a time; nothing half-written is left."""

@@ -37,7 +37,7 @@ def size_in_memory(path: Path) -> float:
     """About how many bytes the rows of ``path`` take, without reading but the first of them; 0 where it is no log."""
     if path.is_dir():
         return sum(map(size_in_memory, files_in(path)))
-    if not path.exists():
+    if not path.is_file():
         return 0.0
     if path.suffix != ".parquet":
         return path.stat().st_size * _TEXT * (_COMPRESSED if path.suffix in {".gz", ".zst"} else 1)

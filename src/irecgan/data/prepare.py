@@ -155,7 +155,7 @@ def _read_and_filter(form: Format, paths: Sequence[Path], streams: Streams, rule
     if frame.is_empty():
         raise UserError(f"{name}: no row is left after filtering; read {steps} steps")
     mended = any(record.changed for record in records)
-    log = SessionLog.from_frame(frame, name) if mended else SessionLog(frame, name)
+    log = SessionLog.from_frame(frame, name) if mended else SessionLog(frame, name, checked=True)
     return _Filtered(log, items, rows, steps, left_out, tuple(records))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from irecgan.data.columns import FILE, SLATE
+from irecgan.data.columns import CLICK, FILE, SESSION, SLATE, STEP, TIMESTAMP
 from irecgan.data.ids import with_whole_ids
 from irecgan.data.parquet import broken_row_group
 from irecgan.data.slices import slices
@@ -31,11 +31,14 @@ UNREADABLE = (
 _COMPRESSION = (".gz", ".zst")
 _FORMATS = {".parquet": "Parquet", ".csv": "CSV", ".jsonl": "JSON lines", ".ndjson": "JSON lines"}
 _IN_BRACKETS = r"^\[[^\[\]]*\s[^\[\]]*\]$"  # all ids together, as arrays are printed
+_NEEDED = {SESSION, STEP, TIMESTAMP, SLATE, CLICK}
 _ROW_GROUP = 131_072  # steps of a part
 
 
 def read_frame(path: Path) -> pl.DataFrame:
     """The rows of a Parquet, CSV or JSON-lines file, or of a directory of such files in name order.
+
+    Files of a directory may have different optional columns, and types as far as one holds the other.
 
     CSV cells are left as strings, empty ones are null, slates are split at spaces, one or more. CSV and JSON lines
     may be compressed (``.gz``, ``.zst``). Raises UserError when a file is missing, unreadable or empty.
@@ -46,6 +49,10 @@ def read_frame(path: Path) -> pl.DataFrame:
 def _read_checked(path: Path) -> pl.DataFrame:
     if not path.exists():
         raise UserError(f"{path}: no such file")
+    if not path.is_file():
+        raise UserError(
+            f"{path}: is neither a file nor a directory; expected one of them, as it is read more than once"
+        )
     try:
         frame = _read_file(path)
     except UNREADABLE as error:
@@ -141,10 +148,11 @@ def _read_directory(path: Path) -> pl.DataFrame:
         raise UserError(f"{path}: found no .parquet, .csv or .jsonl (.gz, .zst) file in the directory")
     frames = [with_file(with_whole_ids(_read_checked(file)), file) for file in files]
     for file, frame in zip(files, frames, strict=True):
-        if frame.columns != frames[0].columns:
-            raise UserError(f"{file}: found columns {frame.columns[:-1]}; expected {frames[0].columns[:-1]}")
+        for column in _NEEDED & {name for other in frames for name in other.columns} - {*frame.columns}:
+            if not (column == CLICK and _format(file) == "JSON lines"):  # where what is nothing may be left out
+                raise UserError(f"{file}: missing column {column}, which other files of the directory have")
     try:
-        return pl.concat(frames)
+        return pl.concat(frames, how="diagonal_relaxed")
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path}: its files do not fit together ({' '.join(str(error).split())[:200]})") from None
 
@@ -166,14 +174,22 @@ def _read_file(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path, hive_partitioning=False)
     if kind == "CSV":
         _refuse_ragged(path)
-        frame = pl.read_csv(path, infer_schema=False, null_values=[""])
+        frame = _without_blank_end(pl.read_csv(path, infer_schema=False, null_values=[""]))
         for column in frame.columns:
             if twice := re.fullmatch(r"(.*)_duplicated_\d+", column):
                 raise UserError(f"{path}: column {twice[1]}: found twice in the header; expected each column once")
         if SLATE in frame.columns:
             frame = frame.with_columns(_slates(frame[SLATE].str.strip_chars(), path))
+        if CLICK in frame.columns:
+            frame = frame.with_columns(pl.col(CLICK).str.strip_chars())
         return frame
     return pl.read_ndjson(path, infer_schema_length=None)
+
+
+def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
+    """``frame`` up to its last row that holds something."""
+    holds = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    return frame[: len(frame) - int(holds.reverse().arg_max() or 0)] if holds.any() else frame.clear()
 
 
 def _slates(text: pl.Series, path: Path) -> pl.Series:

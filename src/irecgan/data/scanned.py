@@ -114,7 +114,9 @@ def _parts(files: Sequence[Path], name: str, context: Sequence[str] | None = ())
     ids = [pl.col(column).cast(types[column]) for column in (SESSION, SLATE, CLICK, *own)]
     for rows in _whole_sessions(files, columns):
         part = validated(rows, name)
-        yield SessionLog(part.with_columns(ids), name)  # the ids of one part may all be written like integers
+        yield SessionLog(
+            part.with_columns(ids), name, checked=True
+        )  # the ids of one part may all be written like integers
 
 
 def _whole_sessions(files: Sequence[Path], columns: Sequence[str]) -> Iterator[pl.DataFrame]:

@@ -46,6 +46,8 @@ def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.D
     """
     if frame.is_empty():
         raise UserError(f"{name}: has no rows; expected one row per step of a session")
+    if ROW in frame.columns:
+        raise UserError(f"{name}: column {ROW}: is a name that irecgan keeps for itself; expected another")
     order = _order_column(frame, name)
     typed = _typed(frame.with_row_index(ROW, offset=1), order, name)
     for column, broken, expected in _rules(typed, order):

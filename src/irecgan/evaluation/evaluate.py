@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from tqdm import tqdm
 
 from irecgan.data.batch import Sessions
+from irecgan.data.columns import CLICK, SLATE
 from irecgan.data.encode import encode
 from irecgan.data.location import find_prepared
 from irecgan.data.log import SessionLog
@@ -30,6 +32,8 @@ from irecgan.worlds.shop import ShopWorld
 
 WITHOUT_RANK = " (no rank)"
 
+OFFICIAL_CANDIDATES = 10
+"""Items of the shortest lists that the official code measures, its end symbol apart (``utils.py`` line 173 to 190)."""
 _MOSTLY = 0.5  # of the items shown that a run does not know, of which a user is told
 
 _RANK_WARNING = (
@@ -47,6 +51,10 @@ class OfflineEvaluation:
     runs: dict[str, RerankResult]
     log: str
     min_candidates: int
+
+    def __getitem__(self, key: str) -> Any:
+        """What `to_json` has under ``key``."""
+        return self.to_json()[key]
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``irecgan evaluate --log --json`` prints."""
@@ -74,6 +82,10 @@ class OnlineEvaluation:
     sampled: dict[str, OnlineResult]
     world: str
     sessions: int
+
+    def __getitem__(self, key: str) -> Any:
+        """What `to_json` has under ``key``."""
+        return self.to_json()[key]
 
     def to_json(self) -> dict[str, Any]:
         """The object that ``irecgan evaluate --world --json`` prints."""
@@ -104,7 +116,7 @@ def evaluate(
     baselines: bool = False,
     without_rank: bool = False,
     sessions: int = 20_000,
-    min_candidates: int = 11,
+    min_candidates: int | None = None,
     seed: int = 0,
     device: str = "cpu",
 ) -> OfflineEvaluation | OnlineEvaluation | ShopEvaluation:
@@ -118,7 +130,8 @@ def evaluate(
             with the name of one of these goes by its path as given, or else by its place among the runs.
         without_rank: on a log, also measure policies that read the shown order as if they made the order.
         sessions: to play in a world, by each policy.
-        min_candidates: on a log, steps with fewer items are left out; the official rule is more than 10.
+        min_candidates: on a log, steps with fewer items are left out. By default those with fewer than 10, as in the
+            official code; where no list has so many, none but lists of one, and a warning says so.
         seed: of bootstrap, random orders and played sessions.
         device: ``cpu``, ``cuda`` or ``auto``, where run directories compute; worlds stay on the CPU.
 
@@ -131,18 +144,19 @@ def evaluate(
     if world is not None and without_rank:
         raise UserError("--without-rank: expected with --log; in a world no shown order is read")
     for option, value in (("--sessions", sessions), ("--min-candidates", min_candidates)):
-        if value < 1:
+        if value is not None and value < 1:
             raise UserError(f"{option}: found {value}, expected at least 1")
     given = [runs] if isinstance(runs, TrainedPolicy | Path | str) else runs
     policies = _named(given, device, REFERENCE_NAMES if baselines else frozenset())
     if log is not None:
+        lists = _log(log)
         return _offline(
             policies,
-            _log(log),
+            lists,
             Streams(seed),
             baselines=baselines,
             without_rank=without_rank,
-            min_candidates=min_candidates,
+            min_candidates=_usual(lists) if min_candidates is None else min_candidates,
         )
     assert world is not None
     return _in_world(policies, world, baselines, sessions, Streams(seed))
@@ -170,6 +184,19 @@ def _log(log: SessionLog | Path | str) -> SessionLog:
         return log
     prepared = find_prepared(Path(log))
     return SessionLog.read(prepared.test if prepared else log)
+
+
+def _usual(log: SessionLog) -> int:
+    """The fewest items of a list that counts, where nobody says how many."""
+    longest = log.frame.filter(pl.col(CLICK).is_not_null())[SLATE].list.len().max()
+    if isinstance(longest, int) and longest >= OFFICIAL_CANDIDATES:
+        return OFFICIAL_CANDIDATES
+    logging.getLogger("irecgan").warning(
+        "%s: no clicked list has %d items or more, as the official rule asks; all of 2 or more are ranked",
+        log.name,
+        OFFICIAL_CANDIDATES,
+    )
+    return 2
 
 
 def _offline(

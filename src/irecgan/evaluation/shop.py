@@ -48,6 +48,10 @@ class ShopEvaluation:
     world: str
     sessions: int
 
+    def __getitem__(self, key: str) -> Any:
+        """What `to_json` has under ``key``."""
+        return self.to_json()[key]
+
     def to_json(self) -> dict[str, Any]:
         """The object that ``irecgan evaluate --world --json`` prints for a shop."""
         runs = {name: result.to_json() for name, result in self.runs.items()}

@@ -46,6 +46,12 @@ class Recommendation:
     items: list[ItemId]
     probabilities: list[float]
 
+    def first(self, k: int | None) -> "Recommendation":
+        """The first ``k``, or all. Raises UserError where ``k`` is below 1."""
+        if k is not None and k < 1:
+            raise UserError(f"k: found {k}, expected at least 1")
+        return Recommendation(self.items[:k], self.probabilities[:k])
+
 
 class TrainedPolicy:
     """A policy with its catalogue. Item ids are those of the log it was trained on.

@@ -91,6 +91,9 @@ def _parts(
 ) -> tuple[SessionLog | Path | str, SessionLog | Path | str | None]:
     """What to learn from and what to stop by: of a prepared directory its parts."""
     prepared = None if isinstance(log, SessionLog) else find_prepared(Path(log))
+    if validation is not None and not isinstance(validation, SessionLog):
+        other = find_prepared(Path(validation))
+        validation = other.validation if other else validation
     if prepared is None:
         return log, validation
     return prepared.train, prepared.validation if validation is None else validation
@@ -199,6 +202,8 @@ def _read(
         keep(encoded_parts(part, catalogue, final_slates=final_slates, context=context))
         for part in (train_log, held_out)
     )
+    if not bool((stop_by.click < len(catalogue)).any()):
+        raise UserError(f"{held_out.name}: column click: found no click on an item of {train_log.name}; expected some")
     return TrainingData(learn, stop_by, final_slates, inputs), columns
 
 

@@ -12,7 +12,7 @@ LINE = "line"
 def read_lines(path: Path) -> pl.DataFrame:
     """The lines of a file that are not blank, in a column LINE, with their numbers from 1 in ``number``."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: {'is a directory; expected a file' if path.is_dir() else 'no such file'}")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
