@@ -50,13 +50,12 @@ class Memory:
 
     def padded(self, steps: int, width: int) -> "Memory":
         """The same with ``steps`` steps and slates of ``width``, at least as many as there are."""
-        more, wider = steps - self.slates.shape[1], width - self.slates.shape[2]
-        return Memory(
-            pad(self.clicks, (more, 0), value=self.nothing),
-            pad(self.rewarded, (more, 0)),
-            pad(self.slates, (0, wider, more, 0), value=self.nothing),
-            self.nothing,
-        )
+        more, known = steps - self.slates.shape[1], self.slates.shape[2]
+        clicks = self.clicks.new_full((len(self), steps), self.nothing)
+        rewarded = self.rewarded.new_zeros(len(self), steps)
+        slates = self.slates.new_full((len(self), steps, width), self.nothing)
+        clicks[:, more:], rewarded[:, more:], slates[:, more:, :known] = self.clicks, self.rewarded, self.slates
+        return Memory(clicks, rewarded, slates, self.nothing)
 
     def after(self, slate: Tensor, click: Tensor, reward: Tensor | None) -> "Memory":
         """The memory after ``click`` (B,) in ``slate`` (B, K); without ``reward`` (B,) it had none."""
