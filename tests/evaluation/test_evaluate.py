@@ -9,13 +9,14 @@ import irecgan
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 from irecgan.evaluation.evaluate import OfflineEvaluation, OnlineEvaluation, evaluate
-from irecgan.evaluation.online import play
+from irecgan.evaluation.online import known, play
 from irecgan.evaluation.references import REFERENCE_NAMES
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.oracle import SlateTablePolicy
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
+from irecgan.worlds.mdp import draw_world
 from irecgan.worlds.oracle import optimal_value, reference_values
 from small_logs import TINY, small_log, small_world
 from small_shops import small_shop
@@ -45,6 +46,18 @@ def test_simulated_values_agree_with_exact_ones() -> None:
         assert found.cut == 0
 
 
+@pytest.mark.parametrize("law", ["dirichlet:0.1", "softmax"])
+def test_what_is_known_exactly_is_what_is_played(law: str) -> None:
+    world = draw_world(law, states=4, items=9, slate_size=3, seed=1)
+    slates = optimal_value(world).slates
+    exact, played = known(world, slates), play(SlateTablePolicy(slates), world, 20_000, Streams(0))
+    assert exact.cumulative_reward.mean == pytest.approx(optimal_value(world).value)
+    assert exact.clicks == pytest.approx(played.clicks, rel=0.03)
+    assert len(exact.coverage) == len(played.coverage) == 9
+    for one, other in zip(exact.coverage, played.coverage, strict=True):
+        assert one.mean == pytest.approx(other.mean, abs=2 * (other.high - other.mean) + 1e-9)
+
+
 def test_coverage_of_policies_that_are_known() -> None:
     world = small_world()
     best = play(MaxPolicy(world), world, 500, Streams(0)).coverage
@@ -65,6 +78,8 @@ def test_online_json_has_the_promised_keys(policy: TrainedPolicy) -> None:
         reward = fields["cumulative_reward"]
         assert reward["low"] <= reward["mean"] <= reward["high"]
         assert (reward["low"] == reward["high"]) == (name in {"oracle", "max"})
+        if name in {"oracle", "max"}:
+            assert all(share["low"] == share["high"] for share in fields["coverage_intervals"].values())
         assert set(fields["coverage"]) == {str(r) for r in range(1, 9)}
     assert runs["mine"]["sampled"]["cumulative_reward"]["mean"] > 0
     assert runs["oracle"]["cumulative_reward"]["mean"] == max(r["cumulative_reward"]["mean"] for r in runs.values())

@@ -2,21 +2,19 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from irecgan.evaluation.baselines import Baselines
-from irecgan.evaluation.intervals import Interval
-from irecgan.evaluation.online import OnlineResult, play
+from irecgan.evaluation.online import OnlineResult, known, play
 from irecgan.policies.belief import BeliefPolicy, QMDPPolicy
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy, logging_policies
-from irecgan.policies.oracle import SlateTablePolicy, StaticPolicy
+from irecgan.policies.oracle import StaticPolicy
 from irecgan.policies.presented import AppealOrder, presented_orders
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPWorld
-from irecgan.worlds.oracle import optimal_value, reference_values
+from irecgan.worlds.oracle import optimal_value
 from irecgan.worlds.shop import ShopWorld
 from irecgan.worlds.shown import as_shown
 from irecgan.worlds.static import best_static_slate
@@ -45,12 +43,10 @@ def world_references(world: MDPWorld, sessions: int, streams: Streams) -> Iterat
     ``oracle`` (observes the state; the highest value there is) and ``max`` are exact. ``belief`` knows the
     world but sees only clicks: a lower bound on the best that a policy like the learned ones can reach.
     """
-    values = reference_values(world)
+    yield "oracle", known(world, optimal_value(world).slates)
+    yield "max", known(world, MaxPolicy(world).slates)
     for name, policy in _policies(world, streams):
-        result = play(policy, world, sessions, streams)
-        if name in ("oracle", "max"):
-            result = replace(result, cumulative_reward=Interval.exact(values[name]))
-        yield name, result
+        yield name, play(policy, world, sessions, streams)
 
 
 def lesser_ceilings(world: MDPWorld, sessions: int, streams: Streams) -> Iterator[tuple[str, OnlineResult]]:
@@ -85,8 +81,6 @@ def shop_orders(world: ShopWorld) -> dict[str, Policy[Any]]:
 
 def _policies(world: MDPWorld, streams: Streams) -> Iterator[tuple[str, Policy[Any]]]:
     items, size = world.catalogue_size, world.slate_size
-    yield "oracle", SlateTablePolicy(optimal_value(world).slates)
-    yield "max", MaxPolicy(world)
     if items <= _PLANNED_ITEMS:
         yield "belief", BeliefPolicy(world, streams.torch("belief"))
     else:

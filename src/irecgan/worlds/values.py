@@ -30,13 +30,29 @@ def candidate_values(world: MDPWorld, candidate: Tensor) -> Tensor:
     Solves V = sum_j c_j r_j (1 + P_j V). Raises UserError when sessions may never end.
     """
     rate = candidate * world.reward  # (..., m, n), chance of a click
+    values: Tensor = torch.linalg.solve(_stay(world, candidate), rate.sum(-1))
+    return values
+
+
+def candidate_visits(world: MDPWorld, candidate: Tensor) -> Tensor:
+    """Expected steps of a session in every state, the one at which the user leaves included. (m, n) -> (m,) float64
+
+    Raises UserError when sessions may never end.
+    """
+    begin = torch.zeros(world.state_count, dtype=torch.float64)
+    begin[world.start_state] = 1
+    visits: Tensor = torch.linalg.solve(_stay(world, candidate).T, begin)
+    return visits
+
+
+def _stay(world: MDPWorld, candidate: Tensor) -> Tensor:
+    """The unit matrix less the chances of a click that leads from one state to another. (..., m, n) -> (..., m, m)"""
+    rate = candidate * world.reward
     onward = torch.einsum("...zj,zjy->...zy", rate, world.transition)  # (..., m, m)
     refusal = (candidate * (1 - world.reward)).sum(-1) > 0
     silence = 1 - candidate.sum(-1) > _NEVER
     _refuse_endless(onward, refusal | silence)
-    identity = torch.eye(world.state_count, dtype=onward.dtype)
-    values: Tensor = torch.linalg.solve(identity - onward, rate.sum(-1))
-    return values
+    return torch.eye(world.state_count, dtype=onward.dtype) - onward
 
 
 def best_slates(reward: Tensor, worth: Tensor, slate: Tensor) -> tuple[Tensor, Tensor]:
