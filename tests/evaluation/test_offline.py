@@ -49,7 +49,7 @@ def test_logged_order_by_hand() -> None:
 
 
 def test_no_usable_step_is_named() -> None:
-    with pytest.raises(UserError, match=r"mine\.csv.*at least 4 items.*--min-candidates"):
+    with pytest.raises(UserError, match=r"mine\.csv.*at least 4 items.*lower min_candidates"):
         rerank(logged_order, sessions_of([(1, [0, 1, 2], 0)]), min_candidates=4, generator=generator(), name="mine.csv")
 
 

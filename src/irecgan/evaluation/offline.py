@@ -75,7 +75,10 @@ def rerank(
             ranks.append(conservative_rank(scores, batch.shown[real][used], batch.position[real][used]))
             owners.append(rows[real.nonzero()[:, 0]][used])
     if not ranks:
-        raise UserError(f"{name}: column slate: found no clicked step with at least {min_candidates} items")
+        raise UserError(
+            f"{name}: column slate: found no clicked step with at least {min_candidates} items; "
+            "expected some, or a lower min_candidates"
+        )
     rank, owner = torch.cat(ranks), torch.cat(owners)
     return _summary(rank, owner, too_short, generator)
 
