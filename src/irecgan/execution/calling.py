@@ -18,7 +18,10 @@ _LOGGER = logging.getLogger("irecgan")
 
 @dataclass(frozen=True)
 class Packed:
-    """Work as bytes, which are handed to every worker, and the version of irecgan that it is of."""
+    """Work as bytes, which are handed to every worker, and the version of irecgan that it is of.
+
+    Pickled, as all that goes from a process to its workers; what was read from a file is never unpickled.
+    """
 
     version: str
     work: bytes
