@@ -50,7 +50,7 @@ def test_fitted_users_are_to_beat_where_they_are_trusted() -> None:
 
 @pytest.mark.parametrize(
     ("silent", "plain", "shown", "trusted"),
-    [(1, 0, 1.0, True), (0, 1, 0.5, True), (0, 1, 0.2, False), (0, 0, 0.5, False), (1, 1, 0.2, True)],
+    [(1, 0, 1.0, True), (0, 1, 0.5, True), (0, 1, 0.4, False), (0, 0, 0.5, False), (1, 1, 0.2, True)],
 )
 def test_when_fitted_users_are_trusted(silent: float, plain: float, shown: float, trusted: bool) -> None:
     figures = {"slates/silent": silent, "users/states_by_lists": plain, "users/shown": shown}
