@@ -11,6 +11,12 @@ import pytest
 from irecgan.cli import main
 from irecgan.worlds.shop_calibration import draw_shop
 
+HEARING = """
+import signal, sys
+from irecgan.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
+sys.exit(main(sys.argv[1:]))
+"""
 SMALL = ["--seeds", "2", "--set", "rounds=2", "--set", "sessions=30", "--set", "evaluation_sessions=50"]
 
 
@@ -21,7 +27,7 @@ def test_an_interrupted_experiment_goes_on_to_the_same_results(
         return ["reproduce", "figure3", "--out", str(tmp_path / name), "--workers", "1", *SMALL]
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "irecgan", *argv("killed")], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HEARING, *argv("killed")], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     cells = tmp_path / "killed" / "cells"
     while not list(cells.glob("[!.]*.json")) and process.poll() is None:
