@@ -8,6 +8,7 @@ import pytest
 import irecgan
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
+from irecgan.evaluation import online
 from irecgan.evaluation.evaluate import OfflineEvaluation, OnlineEvaluation, evaluate
 from irecgan.evaluation.online import known, play
 from irecgan.evaluation.references import REFERENCE_NAMES
@@ -16,7 +17,7 @@ from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
 from irecgan.policies.oracle import SlateTablePolicy
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
-from irecgan.worlds.mdp import draw_world
+from irecgan.worlds.mdp import MDPSpec, MDPWorld, draw_world
 from irecgan.worlds.oracle import optimal_value, reference_values
 from small_logs import TINY, small_log, small_world
 from small_shops import small_shop
@@ -107,7 +108,7 @@ def test_a_log_of_other_items_is_told_once_a_run(
     slates = pl.col("slate").list.eval(pl.element().replace(renamed))
     log = SessionLog(frame.with_columns(slates, pl.col("click").replace(renamed)), "other.csv")
     evaluate([policy, policy], log=log, baselines=True, min_candidates=3)
-    line = "other.csv: {:.0f} % of the items shown are unknown to run mine (run {}), which ranks them last"
+    line = "other.csv: {:.0f} % of the items shown are unknown to run mine (run {})"
     assert caplog.messages == [line.format(100 * share, run) for run in (1, 2) if told]  # type: ignore[operator]
 
 
@@ -160,6 +161,20 @@ def test_lists_of_ten_count_or_all_where_none_is_so_long(
     one = pl.concat([longer[:1], short.frame[1:]])
     found = evaluate(policy, log=SessionLog.from_frame(one))
     assert (found["min_candidates"], found["runs"]["mine"]["steps"]) == (10, 1)
+
+
+def test_sessions_that_are_cut_are_told_of(
+    policy: TrainedPolicy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(online, "LONGEST", 1)
+    evaluate(policy, world=small_world(), sessions=50)
+    assert "of 50 sessions were cut after" in caplog.text
+
+
+def test_a_world_without_ceilings_is_refused_before_anybody_plays(policy: TrainedPolicy) -> None:
+    sure = small_world().spec.model_dump() | {"reward": [[1.0] * 8] * 3}
+    with pytest.raises(UserError, match="sessions that never end"):
+        evaluate(policy, world=MDPWorld(MDPSpec.model_validate(sure)), baselines=True)
 
 
 def test_wrong_calls_are_named(policy: TrainedPolicy, tmp_path: Path) -> None:

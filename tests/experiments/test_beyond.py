@@ -11,7 +11,7 @@ from irecgan.experiments.beyond.choices import agreement, choices, regret
 from irecgan.experiments.beyond.claims import BETTER, NEVER_WORSE, comparisons
 from irecgan.experiments.beyond.conclude import conclude
 from irecgan.experiments.beyond.goals import goals
-from irecgan.experiments.beyond.results import CEILING, FILTER, SHOWN, panels
+from irecgan.experiments.beyond.results import CEILING, FILTER, SHOWN, Panel, panels
 from irecgan.experiments.beyond.settings import (
     AUTO,
     PRESETS,
@@ -22,6 +22,7 @@ from irecgan.experiments.beyond.settings import (
     WorldCell,
     cells,
 )
+from irecgan.experiments.beyond.tables import share_table, unit
 from irecgan.experiments.frame.study import Json, run_study
 from irecgan.experiments.frame.verdicts import judge
 from irecgan.experiments.registry import find_experiment
@@ -253,3 +254,14 @@ def test_a_decision_is_kept_beside_what_it_led_to(tmp_path: Path) -> None:
     for row in ("pg", "boosting"):
         shop = Table1Cell(log=SHOP, split="random", seed=0, row=row)
         assert work(quick, shop, tmp_path / "shop")[row].keys() == {"rerank", "worth", "seconds"}
+
+
+@pytest.mark.parametrize(("ceilings", "cell"), [([2.0, 4.0], "50.0 [50.0, 50.0]"), ([2.0, 0.0], "1.500 [")])
+def test_where_a_ceiling_is_nothing_rewards_stand_in_place_of_shares(ceilings: list[float], cell: str) -> None:
+    rows: dict[str, list[Json]] = {
+        CEILING: [{"value": {"mean": value}} for value in ceilings],
+        "count": [{"value": {"mean": value}, "seconds": 0.0} for value in (1.0, 2.0)],
+    }
+    panel = Panel(("softmax", 10, 50, 10), "mix", 1_000, rows)
+    assert share_table([panel]).rows[0][1].startswith(cell)
+    assert ("rewards stand in place" in unit([panel])) == (min(ceilings) == 0)

@@ -25,10 +25,12 @@ from irecgan.evaluation.shop import ShopEvaluation, ShopResult, play_in_shop
 from irecgan.policies.interface import Policy, Scorer
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
+from irecgan.simulation import LONGEST
 from irecgan.tables import aligned
 from irecgan.worlds.loading import load_world
 from irecgan.worlds.mdp import MDPWorld
 from irecgan.worlds.shop import ShopWorld
+from irecgan.worlds.values import refuse_endless
 
 WITHOUT_RANK = " (no rank)"
 
@@ -233,7 +235,7 @@ def _tell_unknown(run: str, sessions: Sessions, log: str) -> None:
     share = int((sessions.item == sessions.catalogue_size).sum()) / max(1, len(sessions.item))
     if share > _MOSTLY:
         logging.getLogger("irecgan").warning(
-            "%s: %.0f %% of the items shown are unknown to run %s, which ranks them last", log, 100 * share, run
+            "%s: %.0f %% of the items shown are unknown to run %s", log, 100 * share, run
         )
 
 
@@ -263,7 +265,17 @@ def _in_world(
     name = "world" if given is world else str(world)
     if isinstance(given, ShopWorld):
         return ShopEvaluation(_in_shop(policies, given, baselines, sessions, streams), name, sessions)
+    if baselines:
+        refuse_endless(given)  # of which there are no ceilings, before all else is played
     top, sampled = _online(policies, given, baselines, sessions, streams)
+    if cut := max(result.cut for result in top.values()):
+        logging.getLogger("irecgan").warning(
+            "%s: up to %d of %d sessions were cut after %d clicks, which exact values are not",
+            name,
+            cut,
+            sessions,
+            LONGEST,
+        )
     return OnlineEvaluation(top, sampled, name, sessions)
 
 

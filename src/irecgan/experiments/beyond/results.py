@@ -80,8 +80,12 @@ class Panel:
     def shares(self, name: str, of: str = CEILING) -> list[float]:
         """A policy's part of the ceiling of its world, one for each seed. Without a ceiling: its reward."""
         values = self.values(name)
-        ceilings = self.values(of) if of in self.rows else [1.0] * len(values)
+        ceilings = self.values(of) if self.has(of) else [1.0] * len(values)
         return [value / ceiling for value, ceiling in zip(values, ceilings, strict=True)]
+
+    def has(self, ceiling: str = CEILING) -> bool:
+        """Whether the ``ceiling`` is known of all worlds, and anything at all was earned by who reaches it."""
+        return ceiling in self.rows and min(self.values(ceiling)) > 0
 
     def share(self, name: str, of: str = CEILING) -> Interval:
         """The mean of `shares`."""

@@ -8,7 +8,7 @@ from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.beyond.choices import agreement, choices, regret
 from irecgan.experiments.beyond.claims import BETTER, DISTILLED, NEVER_WORSE, PLANNER, RIVALS, label
 from irecgan.experiments.beyond.goals import Goal
-from irecgan.experiments.beyond.results import CEILING, FILTER, SHOWN, Panel
+from irecgan.experiments.beyond.results import FILTER, SHOWN, Panel
 from irecgan.experiments.beyond.settings import AUTO
 from irecgan.experiments.frame.report import Table
 from irecgan.experiments.frame.seeds import over_seeds
@@ -37,9 +37,7 @@ def goal_table(goals: Sequence[Goal]) -> Table:
 def share_table(panels: Sequence[Panel]) -> Table:
     """Every recipe on every log, in per cent of the ceiling."""
     names = _columns(panels)
-    rows = [
-        [panel.title, *(percent(panel.share(name)) if name in panel.rows else "" for name in names)] for panel in panels
-    ]
+    rows = [[panel.title, *(_share(panel, name) if name in panel.rows else "" for name in names)] for panel in panels]
     return Table(["log", *names], rows)
 
 
@@ -120,6 +118,11 @@ def time_table(panels: Sequence[Panel]) -> Table:
     return Table(["log", *names], rows)
 
 
+def _share(panel: Panel, name: str) -> str:
+    """In per cent of the ceiling, or the reward where there is none."""
+    return percent(panel.share(name)) if panel.has() else str(panel.share(name))
+
+
 def percent(share: Interval) -> str:
     """A share with its interval, in per cent."""
     return f"{100 * share.mean:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
@@ -132,7 +135,7 @@ def signed(difference: Interval) -> str:
 
 def unit(panels: Sequence[Panel]) -> str:
     """What shares are of, in words."""
-    without = [panel.title for panel in panels if CEILING not in panel.rows]
+    without = [panel.title for panel in panels if not panel.has()]
     return f" No ceiling is known, and rewards stand in place of shares, for: {'; '.join(without)}." if without else ""
 
 
