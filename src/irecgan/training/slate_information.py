@@ -108,7 +108,8 @@ def slate_information(data: TrainingData, streams: Streams) -> Finding:
     gain = counts.given(test.context, test.item, marginal, weight).log() - marginal.log()
     mean, margin = _mean_and_margin(*test.by_session(gain))
     passed = mean - margin > 0
-    found = f"{mean:+.4f} ± {margin:.4f} nats per item shown"
+    certain = f"± {margin:.4f}" if math.isfinite(margin) else "(too few held-out clicks to say how certain)"
+    found = f"{mean:+.4f} {certain} nats per item shown"
     text = f"slates are foretold by clicks: {found}" if passed else f"slates tell nothing that clicks foretell: {found}"
     silent = len(held) >= _LEAST_SESSIONS and mean + margin < SILENT
     metrics = {

@@ -22,7 +22,7 @@ def share_plot(panels: Sequence[Panel]) -> str:
 
     def draw(axes: Axes, panel: Panel) -> None:
         _dots(axes, panel)
-        axes.set_xlabel("% of the ceiling")
+        axes.set_xlabel("% of the ceiling" if panel.has() else "reward")
 
     legend = {"auto's goal": (_GOAL, "-"), "best slates that ignore clicks": (_FIXED, "--")}
     return _grid(panels, draw, height=0.2 * most + 0.9, legend=legend)
