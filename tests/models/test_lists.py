@@ -12,7 +12,6 @@ from random_sessions import ITEMS, random_sessions, statistics_of
 def linear(names: tuple[str, ...] = ("rank", "repeat")) -> ListUserModel:
     """A rank counts its number, so that later is better; a click before takes 100."""
     model = ListUserModel(ITEMS, Terms(names))  # type: ignore[arg-type]
-    model.forget()
     model.attach(statistics_of(random_sessions(0)))
     terms = model.terms
     assert terms is not None

@@ -12,9 +12,7 @@ PROPENSITY = "propensity"
 USER = "user_id"
 ITEM = "item_id"
 LAST_EVENT = "last_event"  # optional: time of a session's last event, of whatever kind; splits by time prefer it
-LAST_TOUCHED = (
-    "last_touched"  # optional: the item touched last before the step, by whatever action; for terms and a baseline
-)
+LAST_TOUCHED = "last_touched"  # optional: the item touched last before the step, however; for terms and a baseline
 
 COLUMNS = (SESSION, STEP, TIMESTAMP, SLATE, CLICK, REWARD, PROPENSITY, LAST_EVENT, LAST_TOUCHED)
 """Those with a meaning of their own: they are no context. ``user_id`` may be."""

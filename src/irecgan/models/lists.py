@@ -40,11 +40,6 @@ class ListUserModel(nn.Module):
         self._statistics: Statistics | None = None
         self.set_averages(0.5, 0.0)
 
-    def forget(self) -> None:
-        """Be as before any fit: all items are alike."""
-        self.chooser.forget()
-        self.set_averages(0.5, 0.0)
-
     def set_averages(self, stop: float, reward: float) -> None:
         """The chance that a session ends at a step, in (0, 1), and the mean reward of a click."""
         self.register_buffer("stop", torch.tensor(stop, dtype=torch.float64))

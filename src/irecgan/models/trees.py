@@ -63,10 +63,6 @@ class Trees(nn.Module):
         for field in fields(TreeTables):
             self.register_buffer(field.name, getattr(tables, field.name).contiguous())
 
-    def forget(self) -> None:
-        """Have no trees."""
-        self.set_tables(TreeTables.none())
-
     def __len__(self) -> int:
         return len(self.feature)
 

@@ -67,16 +67,14 @@ def _grid(
 
 
 def _dots(axes: Axes, panel: Panel) -> None:
-    names = panel.learned[::-1]
+    names, whole = panel.learned[::-1], 100 if panel.has() else 1
     for place, name in enumerate(names):
-        share, whole = panel.share(name), 100 if panel.has() else 1
+        share = panel.share(name)
         error = [[whole * (share.mean - share.low)], [whole * (share.high - share.mean)]]
         colour = "tab:orange" if name == AUTO else "tab:blue"
         axes.errorbar([whole * share.mean], [place], xerr=error, fmt="o", markersize=4, capsize=2, color=colour)
     if STATIC in panel.rows:
-        axes.axvline(
-            (100 if panel.has() else 1) * panel.share(STATIC).mean, color=_FIXED, linestyle="--", linewidth=0.9
-        )
+        axes.axvline(whole * panel.share(STATIC).mean, color=_FIXED, linestyle="--", linewidth=0.9)
     goal = goal_share(panel)
     if goal is not None:
         axes.axvline(100 * goal, color=_GOAL, linewidth=1.2)
