@@ -6,6 +6,18 @@ from hypothesis import strategies as st
 
 from irecgan.data.batch import NOTHING, Sessions
 
+FIELDS = (
+    "step_start",
+    "item_start",
+    "item",
+    "click",
+    "position",
+    "reward",
+    "propensity",
+    "score",
+    "touched",
+    "touches",
+)
 SHAPES = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=5), min_size=1, max_size=8)
 
 
@@ -25,6 +37,7 @@ def make(shapes: list[list[int]], items: int = 9) -> Sessions:
         score=torch.ones(len(sizes)),
         catalogue_size=items,
         touched=torch.tensor([i % (k + 1) - 1 for i, k in enumerate(sizes)]),
+        touches=torch.arange(2 * sum(sizes), dtype=torch.int32).view(-1, 2),
     )
 
 
@@ -32,7 +45,9 @@ def make(shapes: list[list[int]], items: int = 9) -> Sessions:
 def test_a_batch_loses_nothing(shapes: list[list[int]]) -> None:
     sessions = make(shapes)
     back = Sessions.from_batch(sessions.batch(torch.arange(len(sessions))))
-    for name in ("step_start", "item_start", "item", "click", "position", "reward", "propensity", "score", "touched"):
+    assert back.touches is not None
+    back = replace(back, touches=back.touches.int())
+    for name in FIELDS:
         assert torch.equal(getattr(back, name), getattr(sessions, name)), name
 
 
@@ -51,6 +66,8 @@ def test_concat(a: list[list[int]], b: list[list[int]]) -> None:
     assert second.touched is not None
     assert expected is not None
     assert torch.equal(second.touched, expected)
+    assert second.touches is not None
+    assert torch.equal(second.touches, make(b).touches)  # type: ignore[arg-type]
 
 
 def test_sessions_from_no_log_know_nothing_touched_nor_does_what_is_joined_with_them() -> None:
@@ -59,3 +76,12 @@ def test_sessions_from_no_log_know_nothing_touched_nor_does_what_is_joined_with_
     assert made.select(torch.tensor([0])).touched is None
     assert Sessions.from_batch(made.batch(torch.tensor([0]))).touched is None
     assert Sessions.concat([make([[3]]), made]).touched is None
+
+
+def test_logged_touches_stay_beside_sessions_that_have_none() -> None:
+    logged, made = make([[3]]), replace(make([[2, 1]]), touches=None)
+    assert made.batch(torch.tensor([0])).touches is None
+    assert Sessions.concat([made, made]).touches is None
+    both = Sessions.concat([made, logged]).touches
+    assert both is not None
+    assert both.tolist() == [[0, 0]] * 3 + [[0, 1], [2, 3], [4, 5]]

@@ -33,6 +33,9 @@ def assert_same_log(log: Log, whole: SessionLog) -> None:
     one, other = encode(log, catalogue), encode(whole, catalogue)
     for name in ("step_start", "item_start", "item", "click", "position", "reward", "touched"):
         assert torch.equal(getattr(one, name), getattr(other, name)), name
+    assert (one.touches is None) == (other.touches is None)
+    if one.touches is not None and other.touches is not None:
+        assert torch.equal(one.touches, other.touches)
 
 
 @pytest.mark.parametrize("text", [False, True])
@@ -45,7 +48,8 @@ def test_a_scanned_log_is_the_log(text: bool, together: int, tmp_path: Path, mon
         click = pl.col("click").cast(pl.String).replace({str(i): f"i{i}" for i in range(4, 8)})
         frame = frame.with_columns(pl.col("slate").list.eval(as_text), click)
         user = pl.when(pl.col("session_id") % 7 == 0).then(pl.lit("x")).otherwise(pl.lit("1"))
-        frame = frame.with_columns(last_touched=pl.col("slate").list.first(), user_id=user)
+        told = {"last_touched": pl.col("slate").list.first(), "touched_by_user": pl.col("slate").list.head(2)}
+        frame = frame.with_columns(**told, user_id=user)
     path = prepared(tmp_path / "log.parquet", frame)
     log, whole = read_or_scan(path, 10), SessionLog.read(path)
     assert isinstance(log, ScannedLog)

@@ -134,6 +134,22 @@ def test_items_touched_in_whatever_way_but_places_and_filters_are_remembered(tmp
     rows = [action.format(10 + i, i, *event, "7|8|9" * event[0].startswith("c")) for i, event in enumerate(events)]
     raw = read("trivago2019", write(tmp_path / "x.csv", "\n".join([RAW.splitlines()[0], *reversed(rows)])))
     assert raw.frame.select("click", "last_touched").rows() == [("7", "8"), ("9", "7"), ("7", "9")]
+    assert raw.frame["touched_in_session"].to_list() == [["8"], ["8"], ["8", "9"]]  # 7 and 9 were clicked besides
+    assert raw.frame["touched_by_user"].null_count() == 3
+
+
+def test_what_users_touched_in_earlier_sessions_is_remembered(tmp_path: Path) -> None:
+    action = "{},{},{},1,{},{},AU,Sydney, Australia,mobile,,7|8|9,"
+    rows = [
+        action.format("u1", "s1", 10, "interaction item image", "8"),
+        action.format("u1", "s1", 11, "clickout item", "9"),
+        action.format("u2", "s2", 12, "clickout item", "7"),
+        action.format("u1", "s3", 13, "clickout item", "8"),
+        action.format("u1", "s4", 9, "clickout item", "8"),
+    ]
+    raw = read("trivago2019", write(tmp_path / "x.csv", "\n".join([RAW.splitlines()[0], *rows])))
+    found = dict(raw.frame.select("session_id", "touched_by_user").rows())
+    assert found == {"s1": ["8"], "s2": None, "s3": ["8", "8", "9"], "s4": None}
 
 
 METADATA = "item_id,properties\n7,Pool|4 Star\n8,Pool\n"

@@ -51,6 +51,22 @@ def batch_of(sessions: Sessions) -> SessionBatch:
     return sessions.batch(torch.arange(len(sessions)))
 
 
+def test_features_of_touches_by_hand() -> None:
+    touches = torch.tensor([[0, 0], [1, 0], [0, 3], [0, 0], [0, 0], [0, 0], [3, 1], [0, 0], [0, 0]])
+    view = BatchView(batch_of(replace(session(), touches=touches)), statistics_of(session()))
+    log_2, log_4 = LOG_2, 2 * LOG_2
+    by_name = {feature.name: feature.of(view) for feature in Terms(["touches"]).features}
+    expected = {
+        "touched in the session": [[0, 1, 0], [0, 0, 0], [1, 0, 0]],
+        "log times touched in the session": [[0, log_2, 0], [0, 0, 0], [log_4, 0, 0]],
+        "touched in earlier sessions": [[0, 0, 1], [0, 0, 0], [1, 0, 0]],
+        "log times touched in earlier sessions": [[0, 0, log_4], [0, 0, 0], [log_2, 0, 0]],
+    }
+    assert by_name.keys() == expected.keys()
+    for name, values in expected.items():
+        torch.testing.assert_close(by_name[name], torch.tensor(values, dtype=torch.float32))
+
+
 LOG_2 = float(torch.tensor(2.0).log())
 
 
@@ -107,7 +123,8 @@ def test_the_design_times_the_weights_is_what_terms_add() -> None:
 @pytest.mark.parametrize("name", TERMS)
 def test_each_term_alone_is_its_part_of_all(name: TermName) -> None:
     log = random_sessions(4)
-    view = BatchView(batch_of(log), statistics_of(log))
+    touches = torch.randint(3, (len(log.item), 2), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
+    view = BatchView(batch_of(replace(log, touches=touches)), statistics_of(log))
     every, one = weights(Terms(TERMS)), Terms([name])
     one.forget()
     with torch.no_grad():

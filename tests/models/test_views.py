@@ -12,7 +12,7 @@ from irecgan.models.memory import Memory, StepView
 from irecgan.models.views import DECAY, View
 from random_sessions import ITEMS, random_sessions, statistics_of
 
-FIELDS = ("touched", "last", "clicks", "rewarded", "seen", "same", "popularity", "shown", "related")
+FIELDS = ("touched", "last", "clicks", "rewarded", "seen", "same", "popularity", "shown", "related", "touches")
 
 
 def all_of(sessions: Sessions) -> SessionBatch:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -10,17 +11,30 @@ import irecgan
 from irecgan.data.batch import Joined, Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
+from irecgan.data.log import SessionLog
 from irecgan.data.stored import stored
 from irecgan.training.data import TrainingData
 from irecgan.training.journal import Journal
 from irecgan.training.metrics import read_metrics
 from small_logs import TINY, small_log
 
-FIELDS = ("step_start", "item_start", "item", "click", "position", "reward", "propensity", "score", "touched")
+FIELDS = (
+    "step_start",
+    "item_start",
+    "item",
+    "click",
+    "position",
+    "reward",
+    "propensity",
+    "score",
+    "touched",
+    "touches",
+)
 
 
 def encoded(sessions: int = 60) -> Sessions:
-    log = small_log(sessions)
+    frame = small_log(sessions).frame.with_columns(touched_by_user=pl.col("slate").list.head(2))
+    log = SessionLog.from_frame(frame)
     return encode(log, Catalogue.from_log(log))
 
 
@@ -41,7 +55,7 @@ def test_stored_sessions_are_the_sessions_and_leave_no_file(tmp_path: Path) -> N
     rows = torch.tensor([5, 0, 41])
     assert_same(sessions.select(rows), kept.select(rows))
     first, second = sessions.batch(rows), kept.batch(rows)
-    for name in ("slate", "shown", "click", "position", "reward", "score", "real", "touched"):
+    for name in ("slate", "shown", "click", "position", "reward", "score", "real", "touched", "touches"):
         assert torch.equal(getattr(first, name), getattr(second, name)), name
         assert getattr(first, name).dtype == getattr(second, name).dtype, name
     catalogue = Catalogue.from_log(small_log())

@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--drop-never-clicked", action="store_true", help="drop items that nobody clicked from the slates")
     add("--min-clicks", type=int, metavar="N", help="drop sessions of fewer clicks")
     add("--max-clicks", type=int, metavar="N", help="drop sessions of more clicks")
+    add(
+        "--user-history",
+        action="store_true",
+        help="add what of each slate its user clicked in earlier sessions, by user_id and timestamp, for terms",
+    )
     add("--seed", type=int, default=0, metavar="S", help="of the split (default: 0)")
 
 
@@ -50,6 +55,7 @@ def run(args: argparse.Namespace) -> Output:
         filters=_filters(args),
         shares=None if args.shares is None else _shares(args.shares),
         items=args.items,
+        user_history=args.user_history,
     )
     return Output(f"{args.out}\n{_text(report)}", {"out": str(args.out), **report.to_json()})
 

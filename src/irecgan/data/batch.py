@@ -39,6 +39,7 @@ class SessionBatch:
     touched: Tensor | None = None  # (B, T) int64, rank in the slate of the item touched last before; see Sessions
     generated: Tensor | None = None  # (B,) bool, sessions that an agent and a user model made; None: logged ones
     context: PaddedRows | None = None  # (B, T, W) what was known before each slate was shown; None: nothing
+    touches: Tensor | None = None  # (B, T, K, 2) int64, earlier touches of each item shown; see Sessions
 
     @property
     def clicked(self) -> Tensor:
@@ -64,11 +65,10 @@ class SessionBatch:
         if target == self.slate.device:
             return self
         moved = {f.name: _moved(getattr(self, f.name), target) for f in fields(self) if f.type is Tensor}
-        touched, generated = (None if x is None else _moved(x, target) for x in (self.touched, self.generated))
+        optional = {name: getattr(self, name) for name in ("touched", "generated", "touches")}
+        moved |= {name: _moved(tensor, target) for name, tensor in optional.items() if tensor is not None}
         context = None if self.context is None else self.context.to(target)
-        return replace(
-            self, catalogue_size=self.catalogue_size, touched=touched, generated=generated, context=context, **moved
-        )
+        return replace(self, catalogue_size=self.catalogue_size, context=context, **moved)
 
 
 class SessionSource(Protocol):
@@ -115,6 +115,9 @@ class Sessions:
     context: SparseRows | None = None
     """(N,) rows: the context of each step, known before its slate is shown, by a `Code` of the log's context columns;
     None where models read none. Steps of generated sessions have the log's average, see `Code.average`."""
+    touches: Tensor | None = None
+    """(M, 2) int32: how often each item shown was touched before, by the log's ``touched_in_session`` and
+    ``touched_by_user``; None where the log has neither. For the terms of U."""
     block: int | None = None
     """Neighbouring sessions that stay together when they are shuffled; None where single ones are."""
 
@@ -152,6 +155,7 @@ class Sessions:
             touched=None if self.touched is None else torch.where(real, self.touched[step].long(), NOTHING),
             generated=None if self.generated is None else self.generated[rows],
             context=None if self.context is None else self.context.padded(step),
+            touches=None if self.touches is None else _touches(self.touches, entry, shown),
         )
 
     def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
@@ -179,6 +183,7 @@ class Sessions:
             touched=None if self.touched is None else self.touched[step],
             generated=None if self.generated is None else self.generated[rows],
             context=None if self.context is None else self.context.select(step),
+            touches=None if self.touches is None else self.touches[entry],
         )
 
     @classmethod
@@ -197,6 +202,7 @@ class Sessions:
             catalogue_size=batch.catalogue_size,
             touched=None if batch.touched is None else batch.touched[real],
             generated=batch.generated,
+            touches=None if batch.touches is None else batch.touches[real][batch.shown[real]],
         )
 
     @classmethod
@@ -226,6 +232,7 @@ class Sessions:
             touched=flat("touched") if all(part.touched is not None for part in parts) else None,
             generated=_marks(parts),
             context=SparseRows.concat(contexts) if contexts else None,
+            touches=_all_touches(parts),
         )
 
 
@@ -278,6 +285,24 @@ def _marks(parts: Sequence[Sessions]) -> Tensor | None:
         return None
     none = [torch.zeros(len(part), dtype=torch.bool) if part.generated is None else part.generated for part in parts]
     return torch.cat(none)
+
+
+def _all_touches(parts: Sequence[Sessions]) -> Tensor | None:
+    """The touches of all ``parts``, none where they are not known; None if they are nowhere."""
+    if all(part.touches is None for part in parts):
+        return None
+
+    def of(part: Sessions) -> Tensor:
+        return torch.zeros(len(part.item), 2, dtype=torch.int32) if part.touches is None else part.touches
+
+    return torch.cat([of(part) for part in parts])
+
+
+def _touches(touches: Tensor, entry: Tensor, shown: Tensor) -> Tensor:
+    """Those of the items at ``entry`` (B, T, K), 0 where none is ``shown``. (B, T, K, 2)"""
+    if not len(touches):
+        return torch.zeros(*entry.shape, 2, dtype=torch.int64)
+    return torch.where(shown[..., None], touches[entry].long(), 0)
 
 
 def _take(values: Tensor, index: Tensor, default: int) -> Tensor:

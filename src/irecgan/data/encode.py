@@ -9,11 +9,11 @@ from torch import Tensor
 
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.catalogue import Catalogue
-from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, SESSION, SLATE
+from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, SESSION, SLATE, TOUCHES
 from irecgan.data.features import Code
 from irecgan.data.log import Log
 from irecgan.data.ragged import offsets
-from irecgan.data.slices import ranks_in_slate
+from irecgan.data.slices import counts_in, ranks_in_slate
 from irecgan.data.sparse import SparseRows
 
 
@@ -73,6 +73,7 @@ def _encoded(part: pl.DataFrame, catalogue: Catalogue, *, keep_slates: bool, con
         catalogue_size=len(catalogue),
         touched=_tensor(frame["touched"]),
         context=None if context is None else context.select(_tensor(frame["row"])),
+        touches=_touches(frame),
     )
 
 
@@ -84,6 +85,7 @@ def _without_skips(part: pl.DataFrame) -> pl.DataFrame:
         REWARD,
         (pl.col(PROPENSITY) if PROPENSITY in part.columns else pl.lit(None)).alias(PROPENSITY),
         _last_touched(part).alias(LAST_TOUCHED),
+        *(column for column in TOUCHES if column in part.columns),
         row=pl.int_range(pl.len()),
         session=session.rle_id(),
         last=(session != session.shift(-1)).fill_null(True),
@@ -121,6 +123,16 @@ def _with_blank_ends(frame: pl.DataFrame) -> pl.DataFrame:
     )
     whole = pl.concat([frame, ends]).sort("session", maintain_order=True)
     return whole.with_columns(pl.when(pl.col(CLICK).is_null()).then(blank).otherwise(pl.col(SLATE)).alias(SLATE))
+
+
+def _touches(frame: pl.DataFrame) -> Tensor | None:
+    """How often each item shown stands in the lists of TOUCHES. (M, 2) int32; None where there is neither"""
+    told = [column for column in TOUCHES if column in frame.columns]
+    if not told:
+        return None
+    counts = {column: _tensor(counts_in(frame, column).cast(pl.Int32)) for column in told}
+    none = torch.zeros_like(counts[told[0]])
+    return torch.stack([counts.get(column, none) for column in TOUCHES], dim=1)
 
 
 def _rank(frame: pl.DataFrame, column: str) -> pl.Series:

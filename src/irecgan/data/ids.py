@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, LAST_TOUCHED, SESSION, SLATE, USER
+from irecgan.data.columns import CLICK, LAST_TOUCHED, SESSION, SLATE, TOUCHES, USER
 
 _LARGEST = 2**53  # beyond it not every integer is a float
-_COLUMNS = (SESSION, USER, SLATE, CLICK, LAST_TOUCHED)
+_COLUMNS = (SESSION, USER, SLATE, CLICK, LAST_TOUCHED, *TOUCHES)
 
 
 def are_whole(floats: pl.Series) -> pl.Series:

@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from irecgan.data.catalogue import Catalogue
-from irecgan.data.columns import ITEM
+from irecgan.data.columns import ITEM, TOUCHED_BY_USER
 from irecgan.data.filters import ClickOutsideSlate, Counts, Filter, Record, RepeatsInSlate, apply_filters
+from irecgan.data.history import with_user_history
 from irecgan.data.item_columns import checked_items, item_table, items_beside, read_item_columns
 from irecgan.data.location import REPORT
 from irecgan.data.log import LogPart, SessionLog
@@ -80,6 +81,7 @@ def prepare(
     filters: Sequence[Filter] = (),
     shares: Shares | None = None,
     items: Path | None = None,
+    user_history: bool = False,
 ) -> Preparation:
     """Read, validate, filter and split a log into the new directory ``out``.
 
@@ -87,7 +89,8 @@ def prepare(
     the train part, with what ``items`` or the source tell of them, and then the others that they tell of)
     and ``prepare.json``. Repeats in slates and clicks outside them are always filtered;
     ``filters`` come after. Without any, and without ``shares`` of the parts, those of the source are taken
-    (`registry.SOURCES`).
+    (`registry.SOURCES`). With ``user_history`` every step gets what of its slate the user clicked in earlier sessions
+    (`irecgan.data.history.with_user_history`), unless the log says that already.
 
     Raises:
         UserError: an unknown source or split, unreadable files, a broken rule, items told of twice or with ids
@@ -99,7 +102,7 @@ def prepare(
     streams, parts_of = Streams(seed), shares or form.shares
     given = None if items is None else read_item_columns(items)
     rules: tuple[Filter, ...] = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or form.filters))
-    read = _read_and_filter(form, paths, streams.child("source"), rules)
+    read = _read_and_filter(form, paths, streams.child("source"), rules, user_history=user_history)
     if given is None and read.items is not None:
         given = checked_items(read.items, read.log.name)
     with atomic_directory(out) as directory:
@@ -144,7 +147,9 @@ class _Filtered:
     records: tuple[Record, ...]
 
 
-def _read_and_filter(form: Format, paths: Sequence[Path], streams: Streams, rules: Sequence[Filter]) -> _Filtered:
+def _read_and_filter(
+    form: Format, paths: Sequence[Path], streams: Streams, rules: Sequence[Filter], *, user_history: bool
+) -> _Filtered:
     """The steps in ``paths`` that ``rules`` leave; the rows that were read are let go as soon as may be."""
     raw, name = form.read(paths, streams), str(paths[0])
     if raw.frame.is_empty():
@@ -154,6 +159,8 @@ def _read_and_filter(form: Format, paths: Sequence[Path], streams: Streams, rule
     del raw
     if frame.is_empty():
         raise UserError(f"{name}: no row is left after filtering; read {steps} steps")
+    if user_history and TOUCHED_BY_USER not in frame.columns:
+        frame = with_user_history(frame, name)
     mended = any(record.changed for record in records)
     log = SessionLog.from_frame(frame, name) if mended else SessionLog(frame, name, checked=True)
     return _Filtered(log, items, rows, steps, left_out, tuple(records))

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, FILE, SESSION, SLATE, STEP, TIMESTAMP
+from irecgan.data.columns import CLICK, FILE, SESSION, SLATE, STEP, TIMESTAMP, TOUCHES
 from irecgan.data.ids import with_whole_ids
 from irecgan.data.parquet import broken_row_group
 from irecgan.data.slices import slices
@@ -178,8 +178,8 @@ def _read_file(path: Path) -> pl.DataFrame:
         for column in frame.columns:
             if twice := re.fullmatch(r"(.*)_duplicated_\d+", column):
                 raise UserError(f"{path}: column {twice[1]}: found twice in the header; expected each column once")
-        if SLATE in frame.columns:
-            frame = frame.with_columns(_slates(frame[SLATE].str.strip_chars(), path))
+        lists = [column for column in (SLATE, *TOUCHES) if column in frame.columns]
+        frame = frame.with_columns(_lists(frame[column].str.strip_chars(), path) for column in lists)
         if CLICK in frame.columns:
             frame = frame.with_columns(pl.col(CLICK).str.strip_chars())
         return frame
@@ -192,13 +192,13 @@ def _without_blank_end(frame: pl.DataFrame) -> pl.DataFrame:
     return frame[: len(frame) - int(holds.reverse().arg_max() or 0)] if holds.any() else frame.clear()
 
 
-def _slates(text: pl.Series, path: Path) -> pl.Series:
+def _lists(text: pl.Series, path: Path) -> pl.Series:
     """The ids between the spaces. Raises UserError for ids in brackets, or with commas too between them."""
     wrong = (text.str.contains(", ", literal=True) | text.str.contains(_IN_BRACKETS)).fill_null(value=False)
     if wrong.any():
         at = int(wrong.arg_max() or 0)
-        found = text[at][:60]
-        raise UserError(f"{path}: row {at + 1}: column {SLATE}: found {found!r}; expected ids with only spaces between")
+        place, found = f"{path}: row {at + 1}: column {text.name}", text[at][:60]
+        raise UserError(f"{place}: found {found!r}; expected ids with only spaces between")
     several = text.str.contains("  ", literal=True).any()
     return (text.str.replace_all(" {2,}", " ") if several else text).str.split(" ")
 

@@ -17,6 +17,7 @@ from irecgan.data.columns import (
     SLATE,
     STEP,
     TIMESTAMP,
+    TOUCHES,
     USER,
 )
 from irecgan.data.log import Ends, Log, SessionLog
@@ -25,8 +26,9 @@ from irecgan.data.reading import UNREADABLE, files_in, unreadable, with_file, wi
 from irecgan.data.slices import SLICE, distinct, session_starts
 from irecgan.data.validation import all_integers, in_canonical_order, validated
 
-_COLUMNS = (SESSION, STEP, TIMESTAMP, SLATE, CLICK, REWARD, PROPENSITY, LAST_TOUCHED)
+_COLUMNS = (SESSION, STEP, TIMESTAMP, SLATE, CLICK, REWARD, PROPENSITY, LAST_TOUCHED, *TOUCHES)
 _IDS = (pl.Int64, pl.String)
+_ID_TYPES = (*_IDS, *map(pl.List, _IDS))
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ def _parts(files: Sequence[Path], name: str, context: Sequence[str] | None = ())
     """The log in ``files``, whose sessions are adjacent, some row groups at a time, each session in one part."""
     schema = _schema(files[0])
     columns = [column for column in schema if context is None or column in {*_COLUMNS, *context}]
-    types = {**schema, LAST_TOUCHED: schema[CLICK]}
-    own = [column for column in (USER, LAST_TOUCHED) if column in columns and types[column] in _IDS]
+    types = {**schema, LAST_TOUCHED: schema[CLICK]} | dict.fromkeys(TOUCHES, schema[SLATE])
+    own = [column for column in (USER, LAST_TOUCHED, *TOUCHES) if column in columns and types[column] in _ID_TYPES]
     ids = [pl.col(column).cast(types[column]) for column in (SESSION, SLATE, CLICK, *own)]
     for rows in _whole_sessions(files, columns):
         part = validated(rows, name)

@@ -76,3 +76,12 @@ def ranks_in_slate(frame: pl.DataFrame, column: str) -> pl.Series:
     ranks = np.full(len(frame), -1)
     ranks[row[entry]] = entry - (sizes.cum_sum() - sizes).to_numpy()[row[entry]]
     return pl.Series(column, ranks).replace(-1, None)
+
+
+def counts_in(frame: pl.DataFrame, column: str) -> pl.Series:
+    """How often each item shown stands in the list in ``column`` of its row: one number for each, row by row. UInt32"""
+    rows = pl.int_range(pl.len()).alias("row")
+    told = frame.select(rows, pl.col(column).alias("item")).filter(pl.col("item").list.len() > 0).explode("item")
+    shown = frame.select(rows, pl.col(SLATE).alias("item")).filter(pl.col("item").list.len() > 0).explode("item")
+    counts = told.group_by("row", "item").agg(pl.len().alias(column))
+    return shown.join(counts, on=["row", "item"], how="left", maintain_order="left")[column].fill_null(0)

@@ -16,6 +16,7 @@ from irecgan.data.sparse import SparseRows
 from irecgan.files import file_errors
 
 _FIELDS = {"item": torch.int32, "click": torch.int32, "position": torch.int32, "touched": torch.int32} | {
+    "touches": torch.int32,
     "reward": torch.float32,
     "propensity": torch.float32,
     "steps": torch.int64,
@@ -33,12 +34,12 @@ def stored(parts: Iterable[Sessions], directory: Path, block: int = BLOCK) -> Se
     them is left however the process ends. 10,000,000 steps with slates of 10 take 0.8 GB of disk. Scores are not kept:
     those of logged sessions are 1. Raises OSError, which names the directory, where the disk is full.
     """
-    catalogue_size, touched, context = 0, True, True
+    catalogue_size, touched, touches, context = 0, True, True, True
     with file_errors(directory), ExitStack() as stack:
         files = {name: stack.enter_context(tempfile.TemporaryFile(dir=directory)) for name in _FIELDS | _CONTEXT}
         for part in parts:
             catalogue_size, touched = part.catalogue_size, touched and part.touched is not None
-            context = context and part.context is not None
+            touches, context = touches and part.touches is not None, context and part.context is not None
             for fields, rows in ((_FIELDS, part), (_CONTEXT, part.context)):
                 for name, kind in fields.items():
                     values = getattr(rows, name, None)
@@ -56,6 +57,7 @@ def stored(parts: Iterable[Sessions], directory: Path, block: int = BLOCK) -> Se
         score=torch.ones(1).expand(len(found["click"])),
         catalogue_size=catalogue_size,
         touched=found["touched"] if touched else None,
+        touches=found["touches"].view(-1, 2) if touches else None,
         context=SparseRows(offsets(found["sizes"].long()), found["feature"], found["weight"]) if context else None,
         block=block,
     )

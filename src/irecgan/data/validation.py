@@ -16,6 +16,7 @@ from irecgan.data.columns import (
     SLATE,
     STEP,
     TIMESTAMP,
+    TOUCHES,
     USER,
     listed,
 )
@@ -127,9 +128,8 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     kind, frame = _item_ids(frame)
     casts = [pl.col(SLATE).cast(pl.List(kind)), pl.col(CLICK).cast(kind)]
     casts += [pl.col(column).cast(pl.Int64 if all_integers(frame[column]) else pl.String) for column in own]
-    if LAST_TOUCHED in frame.columns:
-        casts.append(_as_written(frame, LAST_TOUCHED, kind, name))
-    return frame.with_columns(casts)
+    told = [column for column in (LAST_TOUCHED, *TOUCHES) if column in frame.columns]
+    return frame.with_columns(*casts, *(_as_written(frame[column], kind, name) for column in told))
 
 
 def _item_ids(frame: pl.DataFrame) -> tuple[type[pl.DataType], pl.DataFrame]:
@@ -182,19 +182,34 @@ def _fits(values: pl.Series) -> bool:
     return ids.cast(pl.Int64, strict=False).null_count() == ids.null_count()
 
 
-def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name: str) -> pl.Expr:
-    """The values of ``column`` as item ids of type ``kind``; null where none could be written so."""
-    found = frame.schema[column]
+def _as_written(source: pl.Series, kind: type[pl.DataType], name: str) -> pl.Expr:
+    """The values of ``source`` as item ids of type ``kind``, where it is a list those in it; what no item is, is null.
+
+    Lists are without such values.
+    """
+    column, found, listed = pl.col(source.name), _inner(source), isinstance(source.dtype, pl.List)
+    if (source.name in TOUCHES) != listed and source.dtype != pl.Null:
+        expected = "a list of item ids" if source.name in TOUCHES else "item ids"
+        raise UserError(f"{name}: column {source.name}: found type {source.dtype}; expected {expected}")
     if not (found.is_integer() or found.is_float() or found in TEXT):
-        raise UserError(f"{name}: column {column}: found type {found}; expected item ids")
-    whole = pl.col(column)
+        raise UserError(f"{name}: column {source.name}: found type {found}; expected item ids")
+    if source.dtype == pl.Null:
+        return column.cast(pl.List(kind) if source.name in TOUCHES else kind)
+    if not listed:
+        return _as_ids(column, found, kind)
+    return column.list.eval(_as_ids(pl.element(), found, kind)).list.drop_nulls()
+
+
+def _as_ids(values: pl.Expr, found: pl.DataType, kind: type[pl.DataType]) -> pl.Expr:
+    """``values`` of type ``found`` as ids of type ``kind``; null where none could be written so."""
+    whole = values
     if found.is_float():  # as columns with gaps often are
         whole = pl.when(whole % 1 == 0).then(whole).cast(pl.Int64, strict=False)
     text = whole.cast(pl.String)
     if kind == pl.Int64:
         text = without_fractions(text)
     ids = text.cast(kind, strict=False)
-    return pl.when(ids.cast(pl.String) == text).then(ids).alias(column)
+    return pl.when(ids.cast(pl.String) == text).then(ids)
 
 
 def in_canonical_order(frame: pl.DataFrame, order: str) -> bool:

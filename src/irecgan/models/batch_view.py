@@ -64,6 +64,15 @@ class BatchView:
         return pad(same, (1, 0))[self._batch.real]
 
     @cached_property
+    def touches(self) -> Tensor:  # noqa: D102
+        batch = self._batch
+        return (
+            batch.slate.new_zeros(*batch.slate.shape, 2)[batch.real]
+            if batch.touches is None
+            else batch.touches[batch.real]
+        )
+
+    @cached_property
     def popularity(self) -> Tensor:  # noqa: D102
         return self._without_own(self._statistics.counts.clicks, self._clicks)[self._batch.real]
 

@@ -142,6 +142,11 @@ def _places(words: str, name: str) -> Iterator[tuple[TermName, str, str, Parts]]
     yield "list", one, "one 6 to 10 places below it", {(name, "+1"): 1.0, (name, "+6..+10"): -1.0}
 
 
+def _touched(words: str, name: str) -> Iterator[tuple[TermName, str, str, Parts]]:
+    """An item touched once against one that was not."""
+    yield "touches", f"an item {words}", "one that was not", {(name, None): 1.0, (f"log times {name}", None): _TWICE}
+
+
 _TOUCHED = ("touched last", "clicked last")
 
 _ASKED: Sequence[tuple[TermName, str, str, Parts]] = (
@@ -158,6 +163,8 @@ _ASKED: Sequence[tuple[TermName, str, str, Parts]] = (
     ("popularity", "an item of twice as many clicks in the log", "another", {("log clicks in the log", None): _TWICE}),
     ("click_rate", "an item of twice the click rate", "another", {("log click rate in the log", None): _TWICE}),
     ("co_click", "an item of cosine .1 to the last click", "one of 0", {("co-clicks with the session", None): 0.1}),
+    *_touched("touched in the session, but not clicked,", "touched in the session"),
+    *_touched("touched once in the user's earlier sessions", "touched in earlier sessions"),
 )
 
 

@@ -93,6 +93,11 @@ class View(Protocol):
         ...
 
     @property
+    def touches(self) -> Tensor:
+        """Earlier touches of each item: in the session without a click, and in the user's others. (M, K, 2) int64"""
+        ...
+
+    @property
     def popularity(self) -> Tensor:
         """Clicks on each item in the log. (M, K) int64"""
         ...

@@ -76,13 +76,13 @@ class TrainingData:
     def fingerprint(self, catalogue: Catalogue, *, touched: bool = False) -> str:
         """A digest of every number that is learned from, to tell whether two trainings see the same log.
 
-        ``catalogue``: whose ids the items have. ``touched``: the items touched last are learned from too.
+        ``catalogue``: whose ids the items have. ``touched``: touched items are learned from too.
         """
         digest = hashlib.sha256(catalogue.digest().encode())
         for sessions in (self.train, self.validation):
             for each in fields(sessions):
                 values = getattr(sessions, each.name)
-                if each.type is Tensor or (touched and each.name == "touched" and values is not None):
+                if each.type is Tensor or (touched and each.name in {"touched", "touches"} and values is not None):
                     _update(digest, values)
             if sessions.context is not None:
                 _update_rows(digest, sessions.context)

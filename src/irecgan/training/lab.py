@@ -9,14 +9,17 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions, last_clicked
+from irecgan.data.columns import TOUCHES
 from irecgan.data.order import bucketed
 from irecgan.data.ragged import offsets
+from irecgan.errors import UserError
 from irecgan.models.agent import Agent, Head
 from irecgan.models.content import hide_ids
 from irecgan.models.discriminator import Discriminator
 from irecgan.models.latent import LatentUserModel
 from irecgan.models.lists import ListUserModel
 from irecgan.models.networks import FITTED, NETWORKS, ModelName, Network
+from irecgan.models.terms import TERMS
 from irecgan.models.user import Learning, RecurrentUserModel
 from irecgan.objectives.adversarial import discriminator_loss
 from irecgan.policies.ranking import RankingPolicy
@@ -217,6 +220,7 @@ def make_lab(
     ``teaches``: the models that will learn; the others have shapes, but no weights. ``processes``: that train
     together, and where.
     """
+    config = _with_told_terms(config, data)
     models = new_networks(data, config, streams, heads, teaches=teaches, processes=processes)
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
     learners = new_learners(models, teaches, config, processes)
@@ -267,3 +271,15 @@ class _DroppedIds:
             return self.loss(batch)
         finally:
             hide_ids(self.network, None)
+
+
+def _with_told_terms(config: TrainingConfig, data: TrainingData) -> TrainingConfig:
+    """``config`` without the term of touches, where all terms are asked for and the log tells of none.
+
+    Raises UserError where that term is asked for by name.
+    """
+    if data.train.touches is not None or "touches" not in config.terms:
+        return config
+    if set(config.terms) != set(TERMS):
+        raise UserError(f"setting terms: found touches; the log has none of the columns {', '.join(TOUCHES)} to read")
+    return config.model_copy(update={"terms": tuple(name for name in config.terms if name != "touches")})

@@ -15,8 +15,11 @@ from irecgan.data.columns import (
     SLATE,
     STEP,
     TIMESTAMP,
+    TOUCHED_BY_USER,
+    TOUCHED_IN_SESSION,
     USER,
 )
+from irecgan.data.history import touched_before
 from irecgan.data.reading import with_file
 from irecgan.data.sources.interface import Raw
 from irecgan.data.sources.text import LINE, read_lines
@@ -38,9 +41,11 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
     Reads the raw files of the challenge (``train.csv``, ``test.csv``) and mars-gym's
     ``interaction_dataset.csv``. Other actions show no list and are left out, as are clickouts whose item
     is withheld; both are counted. Every step knows the item that the user touched last before it
-    (``last_touched``), by clickout, search or a look at its pictures, ratings, prices or description. Context of
-    a step in the raw files: ``platform``, ``device`` and the list ``filters``. A further file, ``item_metadata.csv``
-    or mars-gym's ``item_metadata_transform.csv``, gives items the list ``properties``.
+    (``last_touched``), by clickout, search or a look at its pictures, ratings, prices or description; which of its
+    list were touched earlier in the session without a clickout (``touched_in_session``), and which in earlier
+    sessions, in whatever way (``touched_by_user``). Context of a step in the raw files: ``platform``, ``device`` and
+    the list ``filters``. A further file, ``item_metadata.csv`` or mars-gym's ``item_metadata_transform.csv``, gives
+    items the list ``properties``.
     """
     told = [path for path in paths if is_metadata(path)]
     logs = [path for path in paths if path not in told]
@@ -48,7 +53,7 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
         raise UserError(f"{paths[0]}: found properties of items alone; expected a file of actions beside it")
     raw = pl.concat([_read(path) for path in logs], how="diagonal")
     raw = raw.with_columns(pl.col(TIMESTAMP).max().over(SESSION).alias(LAST_EVENT), order=pl.int_range(pl.len()))
-    raw = _with_last_touched(raw)
+    raw = _with_touches(raw)
     clickouts = raw.filter(pl.col("action_type") == _CLICKOUT)
     listed = clickouts.filter(pl.col(SLATE).list.len() > 0)
     known = listed.filter(pl.col(CLICK).is_not_null())
@@ -64,10 +69,18 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
     return Raw(frame.drop("action_type", "order", "first"), len(raw), left_out, read_metadata(told))
 
 
-def _with_last_touched(raw: pl.DataFrame) -> pl.DataFrame:
+def _with_touches(raw: pl.DataFrame) -> pl.DataFrame:
+    """The actions with what their users had touched before them."""
     about = pl.col("action_type").str.contains(_ABOUT_ITEMS, literal=True)
-    touched = pl.when(about).then(pl.col(CLICK)).forward_fill().shift(1).over(SESSION)
-    return raw.sort(TIMESTAMP, STEP, maintain_order=True).with_columns(touched.alias(LAST_TOUCHED)).sort("order")
+    last = pl.when(about).then(pl.col(CLICK)).forward_fill().shift(1).over(SESSION)
+    raw = raw.sort(TIMESTAMP, STEP, maintain_order=True).with_columns(
+        last.alias(LAST_TOUCHED), place=pl.int_range(pl.len())
+    )
+    touches = raw.filter(about)
+    looks = touches.filter(pl.col("action_type") != _CLICKOUT)
+    in_session = touched_before(raw, looks, SESSION, "place").alias(TOUCHED_IN_SESSION)
+    by_user = touched_before(raw, touches, USER, TIMESTAMP).alias(TOUCHED_BY_USER)
+    return raw.with_columns(in_session, by_user).sort("order").drop("place")
 
 
 def _read(path: Path) -> pl.DataFrame:

@@ -1,0 +1,146 @@
+"""What users had touched before, against a plain loop, and from raw files to the features of lists."""
+
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irecgan.cli import main
+from irecgan.data import slices
+from irecgan.data.catalogue import Catalogue
+from irecgan.data.encode import encode
+from irecgan.data.history import touched_before, with_user_history
+from irecgan.data.log import SessionLog
+from irecgan.errors import UserError
+
+ROWS = st.lists(st.tuples(st.sampled_from("uvw"), st.integers(0, 4), st.integers(0, 5), st.integers(0, 3)), max_size=12)
+
+
+def frame_of(rows: list[tuple[str, int, int, int]]) -> pl.DataFrame:
+    """Users, their sessions, times and clicks; every list shows the items 0 to 2, and item 3 is in none."""
+    users = [user if user != "w" else None for user, *_ in rows]
+    return pl.DataFrame(
+        {
+            "user_id": pl.Series(users, dtype=pl.String),
+            "session_id": pl.Series([f"{user}{session}" for user, session, *_ in rows], dtype=pl.String),
+            "timestamp": pl.Series([time for _, _, time, _ in rows], dtype=pl.Int64),
+            "slate": pl.Series([[0, 1, 2]] * len(rows), dtype=pl.List(pl.Int64)),
+            "click": pl.Series([item for *_, item in rows], dtype=pl.Int64),
+        }
+    )
+
+
+@pytest.mark.parametrize("whose", ["user_id", "session_id"])
+@given(steps=ROWS.filter(len), touches=ROWS)
+def test_touches_before_a_step_are_those_of_a_plain_loop(
+    whose: str, steps: list[tuple[str, int, int, int]], touches: list[tuple[str, int, int, int]]
+) -> None:
+    shown, told = frame_of(steps), frame_of(touches)
+    found = touched_before(shown, told, whose, "timestamp")
+    for row, items in zip(shown.iter_rows(named=True), found, strict=True):
+        same = [
+            touch
+            for touch in told.iter_rows(named=True)
+            if touch[whose] is not None and touch[whose] == row[whose] and touch["timestamp"] < row["timestamp"]
+        ]
+        if whose == "user_id":
+            same = [touch for touch in same if touch["session_id"] != row["session_id"]]
+        expected = Counter(touch["click"] for touch in same if touch["click"] in row["slate"])
+        assert Counter([] if items is None else items) == expected
+
+
+def test_slices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = frame_of([("uv"[i % 2], i // 3, i, i % 4) for i in range(30)])
+    whole = with_user_history(rows, "log")["touched_by_user"]
+    assert whole.list.len().sum() > 20
+    monkeypatch.setattr(slices, "SLICE", 7)
+    assert with_user_history(rows, "log")["touched_by_user"].equals(whole)
+
+
+def test_histories_need_users_and_times() -> None:
+    rows = frame_of([("u", 0, 0, 1), ("u", 1, 5, 1)])
+    with pytest.raises(UserError, match="log: missing column user_id; it is needed to know the earlier sessions"):
+        with_user_history(rows.drop("user_id"), "log")
+    wrong = rows.with_columns(timestamp=pl.Series(["2024-01-01", "noon"]))
+    with pytest.raises(
+        UserError, match="session u1: column timestamp: found 'noon'; expected a number, or an ISO date"
+    ):
+        with_user_history(wrong, "log")
+
+
+def visits(path: Path) -> Path:
+    """Forty users come twice: the second time they click what they clicked the first time."""
+    rows = [
+        f"{user}-{visit},0,{10 * user + 1000 * visit},1 2 3 4 5,{1 + user % 5},{user}"
+        for visit in (0, 1)
+        for user in range(40)
+    ]
+    path.write_text("session_id,step,timestamp,slate,click,user_id\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_what_users_clicked_in_earlier_sessions_is_prepared_learned_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out, run = str(visits(tmp_path / "x.csv")), tmp_path / "out", str(tmp_path / "run")
+    assert main(["prepare", "log", source, "--user-history", "--split", "user", "--out", str(out)]) == 0
+    test = pl.read_parquet(out / "test.parquet").sort(pl.col("timestamp").cast(pl.Int64))
+    half = len(test) // 2
+    assert test["touched_by_user"][:half].null_count() == half
+    assert test["touched_by_user"][half:].list.first().to_list() == test["click"][half:].to_list()
+    assert main(["train", str(out), "--recipe", "linear", "--set", "terms=touches", "--out", run]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", run, "--log", str(out), "--json"]) == 0
+    assert main(["inspect", run]) == 0
+    printed = capsys.readouterr().out
+    assert "an item touched once in the user's earlier sessions is" in printed
+    assert "touched in the session, but not clicked," not in printed
+    plain = tmp_path / "plain"
+    assert main(["prepare", "log", source, "--out", str(plain)]) == 0
+    assert "touched_by_user" not in pl.read_parquet(plain / "test.parquet").columns
+    assert main(["train", str(plain), "--recipe", "linear", "--set", "terms=touches", "--out", run + "2"]) == 2
+    assert "setting terms: found touches; the log has none of the columns" in capsys.readouterr().err
+
+
+def told(**columns: object) -> pl.DataFrame:
+    frame = {"session_id": [1, 1], "step": [0, 1], "slate": [[1, 2, 3], [4, 2]], "click": [2, None]}
+    return pl.DataFrame(frame).with_columns(**{name: pl.Series(values) for name, values in columns.items()})  # type: ignore[arg-type]
+
+
+def touches(frame: pl.DataFrame, items: list[int]) -> list[list[int]] | None:
+    found = encode(SessionLog.from_frame(frame), Catalogue(pl.Series(items))).touches
+    return None if found is None else found.tolist()
+
+
+def test_touches_are_counted_for_every_item_shown_known_or_not() -> None:
+    assert touches(told(), [1, 2]) is None
+    frame = told(touched_in_session=[[3, 3, 9], None], touched_by_user=[[], [2, 4, 2]])
+    assert touches(frame, [1, 2]) == [[0, 0], [0, 0], [2, 0], [0, 1], [0, 2]]
+    alone = told(touched_by_user=[[1], [2]])
+    assert touches(alone, [1, 2, 3, 4]) == [[0, 1], [0, 0], [0, 0], [0, 0], [0, 1]]
+
+
+def test_touches_may_be_written_in_other_ways() -> None:
+    expected = [[1, 0], [0, 0], [0, 0], [0, 0], [0, 0]]
+    assert touches(told(touched_in_session=[["1", "Pool"], []]), [1, 2]) == expected
+    assert touches(told(touched_in_session=[[1.0, 1.5], None]), [1, 2]) == expected
+    assert touches(told(touched_in_session=[None, None]), [1, 2]) == [[0, 0]] * 5
+    with pytest.raises(UserError, match="column touched_in_session: found type Int64; expected a list of item ids"):
+        touches(told(touched_in_session=[1, 2]), [1, 2])
+    with pytest.raises(UserError, match="column touched_by_user: found type Boolean; expected item ids"):
+        touches(told(touched_by_user=[[True], [False]]), [1, 2])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_touches_survive_every_format(suffix: str, tmp_path: Path) -> None:
+    log = SessionLog.from_frame(told(touched_in_session=[[3, 3], None], touched_by_user=[None, [2, 4]]))
+    log.write(tmp_path / f"x.{suffix}")
+    read = SessionLog.read(tmp_path / f"x.{suffix}")
+    one, other = (encode(each, Catalogue(pl.Series([1, 2, 3]))).touches for each in (log, read))
+    assert one is not None
+    assert other is not None
+    assert torch.equal(one, other)
