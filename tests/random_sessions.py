@@ -1,9 +1,12 @@
 """Random sessions with repeats, unknown items and lists of different lengths, shared by tests of views and terms."""
 
+from dataclasses import replace
+
 import torch
 
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.ragged import offsets
+from irecgan.data.sparse import SparseRows
 from irecgan.data.statistics import ItemCounts
 from irecgan.models.views import Statistics
 from irecgan.policies.co_click import co_clicks
@@ -43,6 +46,14 @@ def random_sessions(seed: int, sessions: int = 12, longest: int = 6, widest: int
         score=torch.ones(len(slates)),
         catalogue_size=ITEMS,
     )
+
+
+def with_looks(sessions: Sessions, seed: int, most: int = 3) -> Sessions:
+    """The same in which up to ``most`` known items were touched before every step."""
+    g = torch.Generator().manual_seed(seed)
+    sizes = torch.randint(most + 1, (len(sessions.click),), generator=g)
+    items = torch.randint(ITEMS, (int(sizes.sum()),), generator=g)
+    return replace(sessions, looks=SparseRows(offsets(sizes), items, torch.ones(len(items))))
 
 
 def statistics_of(sessions: Sessions) -> Statistics:

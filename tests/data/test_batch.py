@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irecgan.data.batch import NOTHING, Sessions
+from irecgan.data.sparse import SparseRows
 
 FIELDS = (
     "step_start",
@@ -16,7 +17,7 @@ FIELDS = (
     "propensity",
     "score",
     "touched",
-    "touches",
+    "visits",
 )
 SHAPES = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=5), min_size=1, max_size=8)
 
@@ -25,6 +26,7 @@ def make(shapes: list[list[int]], items: int = 9) -> Sessions:
     """Sessions whose steps have the given slate sizes; the first item of a slate is clicked."""
     sizes = [k for session in shapes for k in session]
     slates = [[(i * 3 + j) % items for j in range(k)] for i, k in enumerate(sizes)]
+    looks = sum(k % 3 for k in sizes)
     click = torch.tensor([slate[0] if slate else items for slate in slates])
     return Sessions(
         step_start=torch.tensor([0, *map(len, shapes)]).cumsum(0),
@@ -37,18 +39,27 @@ def make(shapes: list[list[int]], items: int = 9) -> Sessions:
         score=torch.ones(len(sizes)),
         catalogue_size=items,
         touched=torch.tensor([i % (k + 1) - 1 for i, k in enumerate(sizes)]),
-        touches=torch.arange(2 * sum(sizes), dtype=torch.int32).view(-1, 2),
+        looks=SparseRows(
+            torch.tensor([0, *(k % 3 for k in sizes)]).cumsum(0), torch.arange(looks) % items, torch.ones(looks)
+        ),
+        visits=torch.arange(sum(sizes), dtype=torch.int32),
     )
+
+
+def assert_same_looks(one: Sessions, other: Sessions) -> None:
+    assert one.looks is not None
+    assert other.looks is not None
+    for name in ("start", "feature", "weight"):
+        assert torch.equal(getattr(one.looks, name), getattr(other.looks, name)), name
 
 
 @given(SHAPES)
 def test_a_batch_loses_nothing(shapes: list[list[int]]) -> None:
     sessions = make(shapes)
     back = Sessions.from_batch(sessions.batch(torch.arange(len(sessions))))
-    assert back.touches is not None
-    back = replace(back, touches=back.touches.int())
     for name in FIELDS:
-        assert torch.equal(getattr(back, name), getattr(sessions, name)), name
+        assert torch.equal(getattr(back, name).long(), getattr(sessions, name).long()), name
+    assert_same_looks(back, sessions)
 
 
 @given(SHAPES, st.randoms(use_true_random=False))
@@ -66,8 +77,9 @@ def test_concat(a: list[list[int]], b: list[list[int]]) -> None:
     assert second.touched is not None
     assert expected is not None
     assert torch.equal(second.touched, expected)
-    assert second.touches is not None
-    assert torch.equal(second.touches, make(b).touches)  # type: ignore[arg-type]
+    assert second.visits is not None
+    assert second.visits.tolist() == list(range(len(second.item)))
+    assert_same_looks(second, make(b))
 
 
 def test_sessions_from_no_log_know_nothing_touched_nor_does_what_is_joined_with_them() -> None:
@@ -79,9 +91,13 @@ def test_sessions_from_no_log_know_nothing_touched_nor_does_what_is_joined_with_
 
 
 def test_logged_touches_stay_beside_sessions_that_have_none() -> None:
-    logged, made = make([[3]]), replace(make([[2, 1]]), touches=None)
-    assert made.batch(torch.tensor([0])).touches is None
-    assert Sessions.concat([made, made]).touches is None
-    both = Sessions.concat([made, logged]).touches
-    assert both is not None
-    assert both.tolist() == [[0, 0]] * 3 + [[0, 1], [2, 3], [4, 5]]
+    logged, made = make([[4]]), replace(make([[2, 1]]), looks=None, visits=None)
+    batch = made.batch(torch.tensor([0]))
+    assert batch.looks is None
+    assert batch.visits is None
+    assert Sessions.concat([made, made]).looks is None
+    both = Sessions.concat([made, logged])
+    assert both.looks is not None
+    assert both.visits is not None
+    assert both.visits.tolist() == [0, 0, 0, 0, 1, 2, 3]
+    assert both.looks.sizes.tolist() == [0, 0, 1]

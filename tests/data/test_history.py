@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from irecgan.cli import main
 from irecgan.data import slices
+from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
-from irecgan.data.history import touched_before, with_user_history
+from irecgan.data.history import touched_by_user, with_user_history
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
 
@@ -34,22 +35,21 @@ def frame_of(rows: list[tuple[str, int, int, int]]) -> pl.DataFrame:
     )
 
 
-@pytest.mark.parametrize("whose", ["user_id", "session_id"])
 @given(steps=ROWS.filter(len), touches=ROWS)
-def test_touches_before_a_step_are_those_of_a_plain_loop(
-    whose: str, steps: list[tuple[str, int, int, int]], touches: list[tuple[str, int, int, int]]
+def test_touches_in_earlier_sessions_are_those_of_a_plain_loop(
+    steps: list[tuple[str, int, int, int]], touches: list[tuple[str, int, int, int]]
 ) -> None:
     shown, told = frame_of(steps), frame_of(touches)
-    found = touched_before(shown, told, whose, "timestamp")
-    for row, items in zip(shown.iter_rows(named=True), found, strict=True):
-        same = [
-            touch
+    for row, items in zip(shown.iter_rows(named=True), touched_by_user(shown, told), strict=True):
+        expected = Counter(
+            touch["click"]
             for touch in told.iter_rows(named=True)
-            if touch[whose] is not None and touch[whose] == row[whose] and touch["timestamp"] < row["timestamp"]
-        ]
-        if whose == "user_id":
-            same = [touch for touch in same if touch["session_id"] != row["session_id"]]
-        expected = Counter(touch["click"] for touch in same if touch["click"] in row["slate"])
+            if touch["user_id"] is not None
+            and touch["user_id"] == row["user_id"]
+            and touch["session_id"] != row["session_id"]
+            and touch["timestamp"] < row["timestamp"]
+            and touch["click"] in row["slate"]
+        )
         assert Counter([] if items is None else items) == expected
 
 
@@ -111,36 +111,64 @@ def told(**columns: object) -> pl.DataFrame:
     return pl.DataFrame(frame).with_columns(**{name: pl.Series(values) for name, values in columns.items()})  # type: ignore[arg-type]
 
 
-def touches(frame: pl.DataFrame, items: list[int]) -> list[list[int]] | None:
-    found = encode(SessionLog.from_frame(frame), Catalogue(pl.Series(items))).touches
-    return None if found is None else found.tolist()
+def encoded(frame: pl.DataFrame, items: list[int]) -> Sessions:
+    return encode(SessionLog.from_frame(frame), Catalogue(pl.Series(items)))
 
 
-def test_touches_are_counted_for_every_item_shown_known_or_not() -> None:
-    assert touches(told(), [1, 2]) is None
-    frame = told(touched_in_session=[[3, 3, 9], None], touched_by_user=[[], [2, 4, 2]])
-    assert touches(frame, [1, 2]) == [[0, 0], [0, 0], [2, 0], [0, 1], [0, 2]]
-    alone = told(touched_by_user=[[1], [2]])
-    assert touches(alone, [1, 2, 3, 4]) == [[0, 1], [0, 0], [0, 0], [0, 0], [0, 1]]
+def looks_of(sessions: Sessions) -> list[list[int]] | None:
+    rows = sessions.looks
+    return None if rows is None else [part.tolist() for part in rows.feature.split(rows.sizes.tolist())]
+
+
+def test_visits_are_counted_for_every_item_shown_known_or_not() -> None:
+    assert encoded(told(), [1, 2]).visits is None
+    visits = encoded(told(touched_by_user=[[3, 3, 9], [2, 4, 2]]), [1, 2]).visits
+    assert visits is not None
+    assert visits.tolist() == [0, 0, 2, 1, 2]
+
+
+def test_looks_are_the_known_items_touched_since_the_step_before() -> None:
+    assert encoded(told(), [1, 2]).looks is None
+    sessions = encoded(told(touched_between=[[2, 9, 2, 1], None]), [1, 2])
+    assert looks_of(sessions) == [[1, 1, 0], []]
+    batch = sessions.batch(torch.tensor([0]))
+    assert batch.looks is not None
+    assert batch.looks.tolist() == [[[1, 1, 0], [2, 2, 2]]]
+
+
+def test_looks_before_steps_that_are_left_out_belong_to_the_next() -> None:
+    frame = pl.DataFrame(
+        {
+            "session_id": [1, 1, 1, 1, 2],
+            "step": [0, 1, 2, 3, 0],
+            "slate": [[1, 2, 3]] * 5,
+            "click": [None, None, 2, 1, 3],
+            "touched_between": [[1], [2, 3], [3], [], [2]],
+        }
+    )
+    sessions = encoded(frame, [1, 2, 3])
+    assert looks_of(sessions) == [[0, 1, 2, 2], [], [], [1], []]  # blank ends are added, and nothing comes before them
+    assert sessions.touched is not None
+    assert sessions.touched.tolist() == [2, 1, NOTHING, 1, NOTHING]
 
 
 def test_touches_may_be_written_in_other_ways() -> None:
-    expected = [[1, 0], [0, 0], [0, 0], [0, 0], [0, 0]]
-    assert touches(told(touched_in_session=[["1", "Pool"], []]), [1, 2]) == expected
-    assert touches(told(touched_in_session=[[1.0, 1.5], None]), [1, 2]) == expected
-    assert touches(told(touched_in_session=[None, None]), [1, 2]) == [[0, 0]] * 5
-    with pytest.raises(UserError, match="column touched_in_session: found type Int64; expected a list of item ids"):
-        touches(told(touched_in_session=[1, 2]), [1, 2])
+    for found in ([["1", "Pool"], []], [[1.0, 1.5], None]):
+        assert looks_of(encoded(told(touched_between=found), [1, 2])) == [[0], []]
+    assert looks_of(encoded(told(touched_between=[None, None]), [1, 2])) == [[], []]
+    with pytest.raises(UserError, match="column touched_between: found type Int64; expected a list of item ids"):
+        encoded(told(touched_between=[1, 2]), [1, 2])
     with pytest.raises(UserError, match="column touched_by_user: found type Boolean; expected item ids"):
-        touches(told(touched_by_user=[[True], [False]]), [1, 2])
+        encoded(told(touched_by_user=[[True], [False]]), [1, 2])
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_touches_survive_every_format(suffix: str, tmp_path: Path) -> None:
-    log = SessionLog.from_frame(told(touched_in_session=[[3, 3], None], touched_by_user=[None, [2, 4]]))
+    log = SessionLog.from_frame(told(touched_between=[[3, 3], None], touched_by_user=[None, [2, 4]]))
     log.write(tmp_path / f"x.{suffix}")
     read = SessionLog.read(tmp_path / f"x.{suffix}")
-    one, other = (encode(each, Catalogue(pl.Series([1, 2, 3]))).touches for each in (log, read))
-    assert one is not None
-    assert other is not None
-    assert torch.equal(one, other)
+    one, other = (encode(each, Catalogue(pl.Series([1, 2, 3]))) for each in (log, read))
+    assert looks_of(one) == looks_of(other) == [[2, 2], []]
+    assert one.visits is not None
+    assert other.visits is not None
+    assert torch.equal(one.visits, other.visits)

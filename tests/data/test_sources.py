@@ -134,7 +134,7 @@ def test_items_touched_in_whatever_way_but_places_and_filters_are_remembered(tmp
     rows = [action.format(10 + i, i, *event, "7|8|9" * event[0].startswith("c")) for i, event in enumerate(events)]
     raw = read("trivago2019", write(tmp_path / "x.csv", "\n".join([RAW.splitlines()[0], *reversed(rows)])))
     assert raw.frame.select("click", "last_touched").rows() == [("7", "8"), ("9", "7"), ("7", "9")]
-    assert raw.frame["touched_in_session"].to_list() == [["8"], ["8"], ["8", "9"]]  # 7 and 9 were clicked besides
+    assert raw.frame["touched_between"].to_list() == [["8"], None, ["9"]]
     assert raw.frame["touched_by_user"].null_count() == 3
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.data.ragged import offsets
+from irecgan.data.sparse import SparseRows
 from irecgan.data.statistics import ItemCounts
 from irecgan.models.batch_view import BatchView
 from irecgan.models.recurrent import Size, initialise
@@ -52,13 +53,14 @@ def batch_of(sessions: Sessions) -> SessionBatch:
 
 
 def test_features_of_touches_by_hand() -> None:
-    touches = torch.tensor([[0, 0], [1, 0], [0, 3], [0, 0], [0, 0], [0, 0], [3, 1], [0, 0], [0, 0]])
-    view = BatchView(batch_of(replace(session(), touches=touches)), statistics_of(session()))
-    log_2, log_4 = LOG_2, 2 * LOG_2
+    looks = SparseRows(offsets(torch.tensor([2, 0, 1])), torch.tensor([2, 5, 2]), torch.ones(3))
+    visits = torch.tensor([0, 0, 3, 0, 0, 0, 1, 0, 0])
+    view = BatchView(batch_of(replace(session(), looks=looks, visits=visits)), statistics_of(session()))
+    log_2, log_3, log_4 = LOG_2, float(torch.tensor(3.0).log()), 2 * LOG_2
     by_name = {feature.name: feature.of(view) for feature in Terms(["touches"]).features}
     expected = {
-        "touched in the session": [[0, 1, 0], [0, 0, 0], [1, 0, 0]],
-        "log times touched in the session": [[0, log_2, 0], [0, 0, 0], [log_4, 0, 0]],
+        "touched in the session": [[0, 1, 0], [0, 1, 0], [0, 1, 0]],
+        "log times touched in the session": [[0, log_2, 0], [0, log_2, 0], [0, log_3, 0]],
         "touched in earlier sessions": [[0, 0, 1], [0, 0, 0], [1, 0, 0]],
         "log times touched in earlier sessions": [[0, 0, log_4], [0, 0, 0], [log_2, 0, 0]],
     }
@@ -123,8 +125,8 @@ def test_the_design_times_the_weights_is_what_terms_add() -> None:
 @pytest.mark.parametrize("name", TERMS)
 def test_each_term_alone_is_its_part_of_all(name: TermName) -> None:
     log = random_sessions(4)
-    touches = torch.randint(3, (len(log.item), 2), generator=torch.Generator().manual_seed(0), dtype=torch.int32)
-    view = BatchView(batch_of(replace(log, touches=touches)), statistics_of(log))
+    log = replace(log, visits=torch.randint(3, (len(log.item),), generator=torch.Generator().manual_seed(0)))
+    view = BatchView(batch_of(log), statistics_of(log))
     every, one = weights(Terms(TERMS)), Terms([name])
     one.forget()
     with torch.no_grad():

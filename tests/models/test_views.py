@@ -9,10 +9,10 @@ from torch import Tensor
 from irecgan.data.batch import SessionBatch, Sessions
 from irecgan.models.batch_view import BatchView
 from irecgan.models.memory import Memory, StepView
-from irecgan.models.views import DECAY, View
-from random_sessions import ITEMS, random_sessions, statistics_of
+from irecgan.models.views import DECAY, RECENT, View
+from random_sessions import ITEMS, random_sessions, statistics_of, with_looks
 
-FIELDS = ("touched", "last", "clicks", "rewarded", "seen", "same", "popularity", "shown", "related", "touches")
+FIELDS = ("touched", "last", "clicks", "rewarded", "seen", "same", "popularity", "shown", "related", "looks", "visits")
 
 
 def all_of(sessions: Sessions) -> SessionBatch:
@@ -91,9 +91,32 @@ def test_counts_of_the_past_are_those_of_a_plain_loop(seed: int) -> None:
     assert row == len(view.same)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_touches_of_the_past_are_those_of_a_plain_loop(seed: int) -> None:
+    statistics, batch = statistics_of(random_sessions(seed + 100, 40)), all_of(with_looks(random_sessions(seed), seed))
+    view, row = BatchView(batch, statistics), 0
+    assert batch.looks is not None
+    for b in range(len(batch)):
+        past: list[int] = []
+        looks: list[int] = []
+        for t in range(int(batch.steps[b])):
+            touched = [item for item in batch.looks[b, t].tolist() if item < ITEMS]
+            past, looks = past + touched, looks + touched
+            for k, item in enumerate(batch.slate[b, t].tolist()):
+                assert view.looks[row, k] == (item < ITEMS) * looks.count(item)
+                cosines = [float(statistics.related.between(torch.tensor(c), torch.tensor(item))) for c in past]
+                fading = sum(cosine * DECAY**lag for lag, cosine in enumerate(reversed(cosines[-RECENT:])))
+                assert float(view.related[row, k]) == pytest.approx(fading, abs=1e-6)
+            past.append(int(batch.click[b, t]))
+            row += 1
+    assert row == len(view.same)
+
+
+@pytest.mark.parametrize("touched", [False, True])
 @pytest.mark.parametrize("seed", range(6))
-def test_the_own_session_is_left_out_as_if_the_log_did_not_have_it(seed: int) -> None:
+def test_the_own_session_is_left_out_as_if_the_log_did_not_have_it(seed: int, touched: bool) -> None:
     log = random_sessions(seed, 15)
+    log = with_looks(log, seed) if touched else log
     inside = BatchView(all_of(log), statistics_of(log), own=True)
     start = 0
     for s in range(len(log)):
@@ -122,7 +145,7 @@ def test_generated_sessions_are_in_no_order_and_were_never_counted() -> None:
 
 
 def test_padding_and_company_change_nothing() -> None:
-    log = random_sessions(3)
+    log = with_looks(random_sessions(3), 3)
     statistics, whole, start = statistics_of(log), BatchView(all_of(log), statistics_of(log), own=True), 0
     for s in range(len(log)):
         alone = BatchView(log.batch(torch.tensor([s])), statistics, own=True)

@@ -27,6 +27,7 @@ def eventful(sessions: int, seed: int) -> pl.DataFrame:
     return frame.with_columns(
         slate=pl.when(stays).then(first).otherwise(pl.col("slate")),
         last_touched=pl.when(pl.col("step") > 0).then(touched),
+        touched_between=pl.when(~again).then(pl.col("slate").list.head(2)),
         touched_by_user=pl.when(again).then(pl.col("slate").list.head(1)),
         reward=pl.when(pl.col("click") % 2 == 0).then(1.0).otherwise(0.0),
         device=pl.when(again).then(pl.lit("tv")).otherwise(pl.lit("phone")),

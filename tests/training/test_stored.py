@@ -28,12 +28,14 @@ FIELDS = (
     "propensity",
     "score",
     "touched",
-    "touches",
+    "visits",
 )
 
 
 def encoded(sessions: int = 60) -> Sessions:
-    frame = small_log(sessions).frame.with_columns(touched_by_user=pl.col("slate").list.head(2))
+    frame = small_log(sessions).frame.with_columns(
+        touched_by_user=pl.col("slate").list.head(2), touched_between=pl.col("slate").list.tail(1)
+    )
     log = SessionLog.from_frame(frame)
     return encode(log, Catalogue.from_log(log))
 
@@ -55,7 +57,7 @@ def test_stored_sessions_are_the_sessions_and_leave_no_file(tmp_path: Path) -> N
     rows = torch.tensor([5, 0, 41])
     assert_same(sessions.select(rows), kept.select(rows))
     first, second = sessions.batch(rows), kept.batch(rows)
-    for name in ("slate", "shown", "click", "position", "reward", "score", "real", "touched", "touches"):
+    for name in ("slate", "shown", "click", "position", "reward", "score", "real", "touched", "looks", "visits"):
         assert torch.equal(getattr(first, name), getattr(second, name)), name
         assert getattr(first, name).dtype == getattr(second, name).dtype, name
     catalogue = Catalogue.from_log(small_log())

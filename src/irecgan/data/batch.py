@@ -39,7 +39,8 @@ class SessionBatch:
     touched: Tensor | None = None  # (B, T) int64, rank in the slate of the item touched last before; see Sessions
     generated: Tensor | None = None  # (B,) bool, sessions that an agent and a user model made; None: logged ones
     context: PaddedRows | None = None  # (B, T, W) what was known before each slate was shown; None: nothing
-    touches: Tensor | None = None  # (B, T, K, 2) int64, earlier touches of each item shown; see Sessions
+    looks: Tensor | None = None  # (B, T, W) int64, items touched since the step before, oldest first; n for none
+    visits: Tensor | None = None  # (B, T, K) int64, touches of each item shown in earlier sessions; see Sessions
 
     @property
     def clicked(self) -> Tensor:
@@ -65,7 +66,7 @@ class SessionBatch:
         if target == self.slate.device:
             return self
         moved = {f.name: _moved(getattr(self, f.name), target) for f in fields(self) if f.type is Tensor}
-        optional = {name: getattr(self, name) for name in ("touched", "generated", "touches")}
+        optional = {name: getattr(self, name) for name in ("touched", "generated", "looks", "visits")}
         moved |= {name: _moved(tensor, target) for name, tensor in optional.items() if tensor is not None}
         context = None if self.context is None else self.context.to(target)
         return replace(self, catalogue_size=self.catalogue_size, context=context, **moved)
@@ -115,9 +116,12 @@ class Sessions:
     context: SparseRows | None = None
     """(N,) rows: the context of each step, known before its slate is shown, by a `Code` of the log's context columns;
     None where models read none. Steps of generated sessions have the log's average, see `Code.average`."""
-    touches: Tensor | None = None
-    """(M, 2) int32: how often each item shown was touched before, by the log's ``touched_in_session`` and
-    ``touched_by_user``; None where the log has neither. For the terms of U."""
+    looks: SparseRows | None = None
+    """(N,) rows: the known items that were touched between each step and the one before, oldest first, by the log's
+    ``touched_between``; None where it says nothing of that. For the terms of U."""
+    visits: Tensor | None = None
+    """(M,) int32: how often the user had touched each item shown in earlier sessions, by the log's ``touched_by_user``;
+    None where it says nothing of that. For the terms of U."""
     block: int | None = None
     """Neighbouring sessions that stay together when they are shuffled; None where single ones are."""
 
@@ -155,7 +159,8 @@ class Sessions:
             touched=None if self.touched is None else torch.where(real, self.touched[step].long(), NOTHING),
             generated=None if self.generated is None else self.generated[rows],
             context=None if self.context is None else self.context.padded(step),
-            touches=None if self.touches is None else _touches(self.touches, entry, shown),
+            looks=None if self.looks is None else _looks(self.looks, step, real, nothing),
+            visits=None if self.visits is None else torch.where(shown, _take(self.visits, entry, 0).long(), 0),
         )
 
     def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
@@ -183,7 +188,8 @@ class Sessions:
             touched=None if self.touched is None else self.touched[step],
             generated=None if self.generated is None else self.generated[rows],
             context=None if self.context is None else self.context.select(step),
-            touches=None if self.touches is None else self.touches[entry],
+            looks=None if self.looks is None else self.looks.select(step),
+            visits=None if self.visits is None else self.visits[entry],
         )
 
     @classmethod
@@ -202,7 +208,8 @@ class Sessions:
             catalogue_size=batch.catalogue_size,
             touched=None if batch.touched is None else batch.touched[real],
             generated=batch.generated,
-            touches=None if batch.touches is None else batch.touches[real][batch.shown[real]],
+            looks=None if batch.looks is None else _rows(batch.looks[real], batch.catalogue_size),
+            visits=None if batch.visits is None else batch.visits[real][batch.shown[real]],
         )
 
     @classmethod
@@ -232,7 +239,8 @@ class Sessions:
             touched=flat("touched") if all(part.touched is not None for part in parts) else None,
             generated=_marks(parts),
             context=SparseRows.concat(contexts) if contexts else None,
-            touches=_all_touches(parts),
+            looks=_all_looks(parts),
+            visits=_all_visits(parts),
         )
 
 
@@ -287,22 +295,33 @@ def _marks(parts: Sequence[Sessions]) -> Tensor | None:
     return torch.cat(none)
 
 
-def _all_touches(parts: Sequence[Sessions]) -> Tensor | None:
-    """The touches of all ``parts``, none where they are not known; None if they are nowhere."""
-    if all(part.touches is None for part in parts):
+def _looks(looks: SparseRows, step: Tensor, real: Tensor, nothing: int) -> Tensor:
+    """Those at ``step`` (B, T), where it is ``real``; ``nothing`` where there are no more. (B, T, W)"""
+    rows = looks.padded(step)
+    return torch.where(real[..., None] & (rows.weight > 0), rows.feature, nothing)
+
+
+def _rows(looks: Tensor, nothing: int) -> SparseRows:
+    """``looks`` (N, W) as rows without padding."""
+    known = looks < nothing
+    return SparseRows(offsets(known.sum(1)), looks[known], torch.ones(int(known.sum())))
+
+
+def _all_looks(parts: Sequence[Sessions]) -> SparseRows | None:
+    """The looks of all ``parts``, none where they are not known; None if they are nowhere."""
+    if all(part.looks is None for part in parts):
         return None
-
-    def of(part: Sessions) -> Tensor:
-        return torch.zeros(len(part.item), 2, dtype=torch.int32) if part.touches is None else part.touches
-
-    return torch.cat([of(part) for part in parts])
+    return SparseRows.concat(
+        [SparseRows.empty(len(part.click)) if part.looks is None else part.looks for part in parts]
+    )
 
 
-def _touches(touches: Tensor, entry: Tensor, shown: Tensor) -> Tensor:
-    """Those of the items at ``entry`` (B, T, K), 0 where none is ``shown``. (B, T, K, 2)"""
-    if not len(touches):
-        return torch.zeros(*entry.shape, 2, dtype=torch.int64)
-    return torch.where(shown[..., None], touches[entry].long(), 0)
+def _all_visits(parts: Sequence[Sessions]) -> Tensor | None:
+    """The visits of all ``parts``, 0 where they are not known; None if they are nowhere."""
+    if all(part.visits is None for part in parts):
+        return None
+    known = [torch.zeros_like(part.item) if part.visits is None else part.visits for part in parts]
+    return torch.cat([visits.int() for visits in known])
 
 
 def _take(values: Tensor, index: Tensor, default: int) -> Tensor:

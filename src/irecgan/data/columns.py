@@ -14,10 +14,10 @@ ITEM = "item_id"
 LAST_EVENT = "last_event"  # optional: time of a session's last event, of whatever kind; splits by time prefer it
 LAST_TOUCHED = "last_touched"  # optional: the item touched last before the step, however; for terms and a baseline
 
-TOUCHED_IN_SESSION = "touched_in_session"  # optional, a list: items touched earlier in the session, but not clicked
+TOUCHED_BETWEEN = "touched_between"  # optional, a list: items touched since the step before, but not by its click
 TOUCHED_BY_USER = "touched_by_user"  # optional, a list: items that the user touched or clicked in earlier sessions
-TOUCHES = (TOUCHED_IN_SESSION, TOUCHED_BY_USER)
-"""An item stands there once for each touch."""
+TOUCHES = (TOUCHED_BETWEEN, TOUCHED_BY_USER)
+"""For terms; an item stands there once for each touch."""
 
 COLUMNS = (SESSION, STEP, TIMESTAMP, SLATE, CLICK, REWARD, PROPENSITY, LAST_EVENT, LAST_TOUCHED, *TOUCHES)
 """Those with a meaning of their own: they are no context. ``user_id`` may be."""

@@ -9,7 +9,17 @@ from torch import Tensor
 
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.catalogue import Catalogue
-from irecgan.data.columns import CLICK, LAST_TOUCHED, PROPENSITY, REWARD, SESSION, SLATE, TOUCHES
+from irecgan.data.columns import (
+    CLICK,
+    LAST_TOUCHED,
+    PROPENSITY,
+    REWARD,
+    SESSION,
+    SLATE,
+    TOUCHED_BETWEEN,
+    TOUCHED_BY_USER,
+    TOUCHES,
+)
 from irecgan.data.features import Code
 from irecgan.data.log import Log
 from irecgan.data.ragged import offsets
@@ -73,7 +83,8 @@ def _encoded(part: pl.DataFrame, catalogue: Catalogue, *, keep_slates: bool, con
         catalogue_size=len(catalogue),
         touched=_tensor(frame["touched"]),
         context=None if context is None else context.select(_tensor(frame["row"])),
-        touches=_touches(frame),
+        looks=_looks(frame, catalogue),
+        visits=_visits(frame),
     )
 
 
@@ -90,14 +101,32 @@ def _without_skips(part: pl.DataFrame) -> pl.DataFrame:
         session=session.rle_id(),
         last=(session != session.shift(-1)).fill_null(True),
     )
-    return frame.filter(pl.col(CLICK).is_not_null() | pl.col("last"))
+    stays = frame[CLICK].is_not_null() | frame["last"]
+    return frame.filter(stays) if stays.all() else _with_looks_of_skipped(frame, stays).filter(stays)
+
+
+def _with_looks_of_skipped(frame: pl.DataFrame, stays: pl.Series) -> pl.DataFrame:
+    """``frame``, in which steps that stay were touched what was touched since the one before them that does."""
+    if TOUCHED_BETWEEN not in frame.columns:
+        return frame
+    ahead = stays.cast(pl.Int64).cum_sum(reverse=True)  # the same for a step and those left out before it
+    looks = frame.select(TOUCHED_BETWEEN, ahead=ahead).explode(TOUCHED_BETWEEN).drop_nulls()
+    together = looks.group_by("ahead", maintain_order=True).agg(TOUCHED_BETWEEN)
+    return (
+        frame.drop(TOUCHED_BETWEEN)
+        .with_columns(ahead=ahead)
+        .join(together, on="ahead", how="left", maintain_order="left")
+    )
 
 
 def _last_touched(part: pl.DataFrame) -> pl.Expr:
-    """The item touched last before each step: by the log's own account, else the one clicked last."""
+    """The item touched last before each step: by the log's own account, else the one that is known to be."""
     if LAST_TOUCHED in part.columns:
         return pl.col(LAST_TOUCHED)
-    return pl.col(CLICK).forward_fill().shift(1).over(SESSION)
+    if TOUCHED_BETWEEN not in part.columns:
+        return pl.col(CLICK).forward_fill().shift(1).over(SESSION)
+    looked = pl.col(TOUCHED_BETWEEN).list.last()
+    return pl.coalesce(looked, pl.coalesce(CLICK, looked).forward_fill().shift(1).over(SESSION))
 
 
 def _with_end_steps(frame: pl.DataFrame, keep_slates: bool) -> pl.DataFrame:
@@ -120,19 +149,28 @@ def _with_blank_ends(frame: pl.DataFrame) -> pl.DataFrame:
         pl.lit(0.0).alias(REWARD),
         pl.lit(float("nan")).alias(PROPENSITY),
         pl.lit(NOTHING, dtype=pl.Int64).alias("position"),
+        *(pl.lit(None, dtype=kind).alias(column) for column, kind in frame.schema.items() if column in TOUCHES),
     )
     whole = pl.concat([frame, ends]).sort("session", maintain_order=True)
     return whole.with_columns(pl.when(pl.col(CLICK).is_null()).then(blank).otherwise(pl.col(SLATE)).alias(SLATE))
 
 
-def _touches(frame: pl.DataFrame) -> Tensor | None:
-    """How often each item shown stands in the lists of TOUCHES. (M, 2) int32; None where there is neither"""
-    told = [column for column in TOUCHES if column in frame.columns]
-    if not told:
+def _looks(frame: pl.DataFrame, catalogue: Catalogue) -> SparseRows | None:
+    """The known items that were touched since the step before; None where that is not told."""
+    if TOUCHED_BETWEEN not in frame.columns:
         return None
-    counts = {column: _tensor(counts_in(frame, column).cast(pl.Int32)) for column in told}
-    none = torch.zeros_like(counts[told[0]])
-    return torch.stack([counts.get(column, none) for column in TOUCHES], dim=1)
+    told = frame[TOUCHED_BETWEEN].fill_null([])
+    sizes = told.list.len()
+    item = catalogue.index(told.filter(sizes > 0).explode())
+    step = torch.arange(len(frame)).repeat_interleave(_tensor(sizes.cast(pl.Int64)))
+    known = item < len(catalogue)
+    counts = torch.bincount(step[known], minlength=len(frame))
+    return SparseRows(offsets(counts), item[known], torch.ones(int(known.sum())))
+
+
+def _visits(frame: pl.DataFrame) -> Tensor | None:
+    """How often each item shown was touched in earlier sessions. (M,) int32; None where that is not told"""
+    return _tensor(counts_in(frame, TOUCHED_BY_USER).cast(pl.Int32)) if TOUCHED_BY_USER in frame.columns else None
 
 
 def _rank(frame: pl.DataFrame, column: str) -> pl.Series:

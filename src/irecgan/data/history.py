@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from irecgan.data.columns import CLICK, SESSION, SLATE, TIMESTAMP, TOUCHED_BY_USER, USER
+from irecgan.data.columns import CLICK, SESSION, SLATE, TIMESTAMP, TOUCHED_BETWEEN, TOUCHED_BY_USER, USER
 from irecgan.data.slices import slices
 from irecgan.data.validation import A_TIME, parsed_times
 from irecgan.errors import UserError
@@ -22,27 +22,41 @@ def with_user_history(frame: pl.DataFrame, name: str) -> pl.DataFrame:
         place = f"{name}: session {session}: column {TIMESTAMP}"
         raise UserError(f"{place}: found {found!r}; expected {A_TIME} on every row")
     timed = frame.with_columns(times)
-    return frame.with_columns(touched_before(timed, timed, USER, TIMESTAMP).alias(TOUCHED_BY_USER))
+    return frame.with_columns(touched_by_user(timed, timed))
 
 
-def touched_before(steps: pl.DataFrame, touches: pl.DataFrame, whose: str, when: str) -> pl.Series:
-    """What of the slate of each of ``steps`` had been touched: a list, with an item once for each touch; null for none.
+def touched_by_user(steps: pl.DataFrame, touches: pl.DataFrame) -> pl.Series:
+    """What of the slate of each of ``steps`` its user had touched before in other sessions, once for each touch.
 
-    Touches, with their item in ``click``, count where they are in the same session (``whose`` is its column) or by the
-    same user in another one, and ``when`` says that they came before the step. Steps without a user have none.
+    A list, null for none. Both have users, sessions and times; the item of a touch is its ``click``. Nothing is known
+    of steps without a user.
     """
-    keys = [column for column in (USER, SESSION) if column in {SESSION, whose}]
-    told = touches.select(*keys, when, pl.col(CLICK).alias("item")).drop_nulls()
-    parts = [_touched(part, told, whose, when) for part in slices(steps.select(*keys, when, SLATE))]
-    return pl.concat(parts)
+    told = touches.select(USER, SESSION, TIMESTAMP, pl.col(CLICK).alias("item")).drop_nulls()
+    parts = [_touched(part, told) for part in slices(steps.select(USER, SESSION, TIMESTAMP, SLATE))]
+    return pl.concat(parts).alias(TOUCHED_BY_USER)
 
 
-def _touched(steps: pl.DataFrame, touches: pl.DataFrame, whose: str, when: str) -> pl.Series:
+def _touched(steps: pl.DataFrame, touches: pl.DataFrame) -> pl.Series:
     steps = steps.with_row_index("row")
-    shown = steps.filter(pl.col(whose).is_in(touches[whose].unique().implode())).rename({SLATE: "item"}).explode("item")
-    pairs = shown.join(touches, on=[whose, "item"], suffix=" of the touch")
-    before = pairs.filter(pl.col(f"{when} of the touch") < pl.col(when))
-    if whose != SESSION:
-        before = before.filter(pl.col(f"{SESSION} of the touch") != pl.col(SESSION))
-    lists = before.sort("row", f"{when} of the touch", maintain_order=True).group_by("row").agg("item")
+    shown = steps.filter(pl.col(USER).is_in(touches[USER].unique().implode())).rename({SLATE: "item"}).explode("item")
+    pairs = shown.join(touches, on=[USER, "item"], suffix=" of touch")
+    before = pl.col(f"{TIMESTAMP} of touch") < pl.col(TIMESTAMP)
+    apart = pl.col(f"{SESSION} of touch") != pl.col(SESSION)
+    lists = pairs.filter(before & apart).sort("row", "item").group_by("row").agg("item")
     return steps.join(lists, on="row", how="left", maintain_order="left")["item"]
+
+
+def touched_between(actions: pl.DataFrame, step: pl.Expr, touch: pl.Expr) -> pl.DataFrame:
+    """The steps among ``actions`` with ``touched_between``: what was touched since the step before; null for nothing.
+
+    Actions of a session are in order; which of them are a ``step``, and which of the others a ``touch`` of the item in
+    ``click``, is said by Booleans.
+    """
+    ahead = step.cast(pl.Int64).cum_sum(reverse=True).over(SESSION)  # the same for a step and what comes before it
+    marked = actions.with_columns(ahead=ahead)
+    touches = (
+        marked.filter(touch & ~step)
+        .group_by(SESSION, "ahead", maintain_order=True)
+        .agg(pl.col(CLICK).alias(TOUCHED_BETWEEN))
+    )
+    return marked.filter(step).join(touches, on=[SESSION, "ahead"], how="left", maintain_order="left").drop("ahead")

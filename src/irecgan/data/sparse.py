@@ -59,6 +59,11 @@ class SparseRows:
         return cls(offsets(sizes), feature, weight)
 
     @classmethod
+    def empty(cls, rows: int) -> "SparseRows":
+        """``rows`` rows without features."""
+        return cls(torch.zeros(rows + 1, dtype=torch.int64), torch.empty(0, dtype=torch.int64), torch.empty(0))
+
+    @classmethod
     def repeated(cls, feature: Tensor, weight: Tensor, rows: int) -> "SparseRows":
         """``rows`` rows, each of the same ``feature`` (C,) with the same ``weight`` (C,)."""
         return cls(torch.arange(rows + 1) * len(feature), feature.repeat(rows), weight.repeat(rows))

@@ -64,13 +64,18 @@ class BatchView:
         return pad(same, (1, 0))[self._batch.real]
 
     @cached_property
-    def touches(self) -> Tensor:  # noqa: D102
+    def looks(self) -> Tensor:  # noqa: D102
         batch = self._batch
-        return (
-            batch.slate.new_zeros(*batch.slate.shape, 2)[batch.real]
-            if batch.touches is None
-            else batch.touches[batch.real]
-        )
+        if batch.looks is None:
+            return torch.zeros_like(batch.slate)[batch.real]
+        step = self._steps[:, None].expand(batch.looks.shape[1:])
+        tally = _Tally(batch.looks.flatten(1), step.flatten(), self._horizon)
+        return self._count(tally, self._steps + 1)[batch.real]  # those of its own step come before a list
+
+    @cached_property
+    def visits(self) -> Tensor:  # noqa: D102
+        batch = self._batch
+        return (torch.zeros_like(batch.slate) if batch.visits is None else batch.visits)[batch.real]
 
     @cached_property
     def popularity(self) -> Tensor:  # noqa: D102
@@ -83,24 +88,48 @@ class BatchView:
     @cached_property
     def related(self) -> Tensor:  # noqa: D102
         batch = self._batch
+        past, before = self._past
         total = torch.zeros(batch.slate.shape, device=batch.slate.device)  # (B, T, K)
-        for lag in range(min(self._horizon - 1, RECENT), 0, -1):  # oldest first, as in `StepView`
-            total[:, lag:] = DECAY * total[:, lag:] + self._cosine(batch.click[:, :-lag, None], lag)
+        for lag in range(min(past.shape[1] - 1, RECENT), 0, -1):  # oldest first, as in `StepView`
+            place = before - lag  # (B, T)
+            item = torch.where(place >= 0, past.gather(1, place.clamp(min=0)), batch.catalogue_size)
+            total = DECAY * total + self._cosine(item[..., None])
         return total[batch.real]
 
-    def _cosine(self, click: Tensor, lag: int) -> Tensor:
-        """Between ``click`` (B, T - lag, 1) and the items shown ``lag`` steps later. (B, T - lag, K)"""
-        slate, counts = self._batch.slate[:, lag:], self._statistics.counts.sessions
-        cosine = self._statistics.related.between(click, slate)
+    @cached_property
+    def _past(self) -> tuple[Tensor, Tensor]:
+        """What was clicked or touched in each session, oldest first, (B, P); and how much before each list, (B, T)."""
+        click, looks = self._batch.click, self._batch.looks
+        if looks is None:
+            return click, self._steps.expand(click.shape)
+        events = torch.cat([looks, click[..., None]], dim=2)  # (B, T, W + 1)
+        counts = torch.cat(
+            [looks < self._batch.catalogue_size, torch.ones_like(click[..., None], dtype=torch.bool)], dim=2
+        )
+        order = counts.flatten(1).int().sort(dim=1, descending=True, stable=True).indices  # what counts comes first
+        through = counts.sum(2).cumsum(1)  # (B, T)
+        return events.flatten(1).gather(1, order), through - 1
+
+    def _cosine(self, item: Tensor) -> Tensor:
+        """Between an ``item`` (B, T, 1) of the past of each list and the items shown. (B, T, K)"""
+        slate, counts = self._batch.slate, self._statistics.counts.sessions
+        cosine = self._statistics.related.between(item, slate)
         if not self._own:
             return cosine
-        times = self._own_clicks[:, lag:]
-        in_log = counts[click].float(), counts[slate].float()
+        own, of_item = self._own_clicks > 0, self._own_clicks_on(item)
+        in_log = counts[item].float(), counts[slate].float()
         # A pair is in this session too where both are clicked in it, and an item with itself where it is twice.
-        together = cosine * (in_log[0] * in_log[1]).sqrt() - torch.where(slate == click, times > 1, times > 0).float()
-        apart = ((in_log[0] - 1) * (in_log[1] - (times > 0).float())).clamp(min=1e-9).sqrt()
+        both = torch.where(slate == item, of_item > 1, own & (of_item > 0))
+        together = cosine * (in_log[0] * in_log[1]).sqrt() - both.float()
+        apart = ((in_log[0] - (of_item > 0).float()) * (in_log[1] - own.float())).clamp(min=1e-9).sqrt()
         without = torch.where(together > 0.5, together / apart, 0.0)
         return torch.where(self._logged[:, None, None], without, cosine)
+
+    def _own_clicks_on(self, item: Tensor) -> Tensor:
+        """Clicks on ``item`` (B, T, 1) in its whole session; 0 for unknown ones. (B, T, 1)"""
+        until = torch.full((item.shape[1],), self._horizon, device=item.device)
+        times = self._clicks.before(item.flatten(1), until).unflatten(1, item.shape[1:])
+        return torch.where(item < self._batch.catalogue_size, times, 0)
 
     @property
     def _horizon(self) -> int:

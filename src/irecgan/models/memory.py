@@ -153,8 +153,12 @@ class StepView:
         return (before == now).all(1) & (now < self._memory.nothing).any(1)
 
     @cached_property
-    def touches(self) -> Tensor:  # noqa: D102
-        return self._items.new_zeros(*self._items.shape, 2)  # clicks are all that is heard of
+    def looks(self) -> Tensor:  # noqa: D102
+        return torch.zeros_like(self._items)  # clicks are all that is heard of
+
+    @cached_property
+    def visits(self) -> Tensor:  # noqa: D102
+        return torch.zeros_like(self._items)
 
     @cached_property
     def popularity(self) -> Tensor:  # noqa: D102

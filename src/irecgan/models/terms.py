@@ -65,14 +65,6 @@ def _behind(view: View, *, same: bool) -> Tensor:
     return torch.where(applies[:, None] & (behind != 0), place, len(_STEPS))
 
 
-def _touch_features(name: str, kind: int) -> tuple[Feature, Feature]:
-    """Whether an item was touched before, and how often; ``kind``: in `View.touches`."""
-    return (
-        Feature("touches", name, lambda v: (v.touches[..., kind] > 0).float()),
-        Feature("touches", f"log times {name}", lambda v: v.touches[..., kind].float().log1p()),
-    )
-
-
 _STEP_NAMES = tuple(f"{low:+d}" if low == high else f"{low:+d}..{high:+d}" for low, high in _STEPS)
 
 FEATURES: tuple[Feature, ...] = (
@@ -93,8 +85,10 @@ FEATURES: tuple[Feature, ...] = (
         lambda v: ((v.popularity + _PRIOR_LISTS * v.rate.clamp(min=1e-6)) / (v.shown + _PRIOR_LISTS)).log(),
     ),
     Feature("co_click", "co-clicks with the session", lambda v: v.related),
-    *_touch_features("touched in the session", 0),
-    *_touch_features("touched in earlier sessions", 1),
+    Feature("touches", "touched in the session", lambda v: (v.looks > 0).float()),
+    Feature("touches", "log times touched in the session", lambda v: v.looks.float().log1p()),
+    Feature("touches", "touched in earlier sessions", lambda v: (v.visits > 0).float()),
+    Feature("touches", "log times touched in earlier sessions", lambda v: v.visits.float().log1p()),
 )
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from irecgan.data.statistics import ItemCounts
 
 DECAY = 0.8
-"""What a click weighs for related items when another follows it, as in the baseline ``co_click``."""
+"""What a click or touch weighs for related items when another follows it, as in the baseline ``co_click``."""
 RECENT = 20
-"""Clicks that count for related items, the latest ones: the next would weigh .01."""
+"""Clicks and touches that count for related items, the latest ones: the next would weigh .01."""
 
 
 class Related(Protocol):
@@ -93,8 +93,13 @@ class View(Protocol):
         ...
 
     @property
-    def touches(self) -> Tensor:
-        """Earlier touches of each item: in the session without a click, and in the user's others. (M, K, 2) int64"""
+    def looks(self) -> Tensor:
+        """Earlier touches of each item in the session by other actions than clicks. (M, K) int64"""
+        ...
+
+    @property
+    def visits(self) -> Tensor:
+        """Touches of each item in earlier sessions of the user. (M, K) int64"""
         ...
 
     @property
@@ -114,5 +119,5 @@ class View(Protocol):
 
     @property
     def related(self) -> Tensor:
-        """The sum of the cosines of each item to the RECENT earlier clicks, fading by DECAY a click. (M, K)"""
+        """The sum of the cosines of each item to the RECENT items clicked or touched last, fading by DECAY. (M, K)"""
         ...

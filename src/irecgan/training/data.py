@@ -82,10 +82,11 @@ class TrainingData:
         for sessions in (self.train, self.validation):
             for each in fields(sessions):
                 values = getattr(sessions, each.name)
-                if each.type is Tensor or (touched and each.name in {"touched", "touches"} and values is not None):
+                if each.type is Tensor or (touched and each.name in {"touched", "visits"} and values is not None):
                     _update(digest, values)
-            if sessions.context is not None:
-                _update_rows(digest, sessions.context)
+            for rows in (sessions.context, sessions.looks if touched else None):
+                if rows is not None:
+                    _update_rows(digest, rows)
         if self.inputs.items is not None:
             _update_rows(digest, self.inputs.items.rows)
             digest.update(self.inputs.items.code.model_dump_json().encode())

@@ -278,7 +278,8 @@ def _with_told_terms(config: TrainingConfig, data: TrainingData) -> TrainingConf
 
     Raises UserError where that term is asked for by name.
     """
-    if data.train.touches is not None or "touches" not in config.terms:
+    told = data.train.looks is not None or data.train.visits is not None
+    if told or "touches" not in config.terms:
         return config
     if set(config.terms) != set(TERMS):
         raise UserError(f"setting terms: found touches; the log has none of the columns {', '.join(TOUCHES)} to read")

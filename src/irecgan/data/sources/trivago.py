@@ -15,11 +15,9 @@ from irecgan.data.columns import (
     SLATE,
     STEP,
     TIMESTAMP,
-    TOUCHED_BY_USER,
-    TOUCHED_IN_SESSION,
     USER,
 )
-from irecgan.data.history import touched_before
+from irecgan.data.history import touched_between, touched_by_user
 from irecgan.data.reading import with_file
 from irecgan.data.sources.interface import Raw
 from irecgan.data.sources.text import LINE, read_lines
@@ -27,8 +25,8 @@ from irecgan.data.sources.trivago_items import is_metadata, read_metadata
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
-_CLICKOUT = "clickout item"
-_ABOUT_ITEMS = "item"  # in the names of actions that refer to a hotel; others refer to places, filters and orders
+_CLICKOUT = pl.col("action_type") == "clickout item"
+_ABOUT_ITEMS = pl.col("action_type").str.contains("item", literal=True)  # others are about places, filters and orders
 _LEAST_FIELDS = 12
 # A raw row holds an unquoted comma in its city: these are counted from the front, the others from the back.
 _FRONT = {USER: 0, SESSION: 1, TIMESTAMP: 2, STEP: 3, "action_type": 4, CLICK: 5, "platform": 6}
@@ -41,11 +39,11 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
     Reads the raw files of the challenge (``train.csv``, ``test.csv``) and mars-gym's
     ``interaction_dataset.csv``. Other actions show no list and are left out, as are clickouts whose item
     is withheld; both are counted. Every step knows the item that the user touched last before it
-    (``last_touched``), by clickout, search or a look at its pictures, ratings, prices or description; which of its
-    list were touched earlier in the session without a clickout (``touched_in_session``), and which in earlier
-    sessions, in whatever way (``touched_by_user``). Context of a step in the raw files: ``platform``, ``device`` and
-    the list ``filters``. A further file, ``item_metadata.csv`` or mars-gym's ``item_metadata_transform.csv``, gives
-    items the list ``properties``.
+    (``last_touched``), by clickout, search or a look at its pictures, ratings, prices or description; all that were
+    touched since the step before (``touched_between``), and which of its list in earlier sessions of the user
+    (``touched_by_user``). Context of a step in the raw files: ``platform``, ``device`` and the list ``filters``. A
+    further file, ``item_metadata.csv`` or mars-gym's ``item_metadata_transform.csv``, gives items the list
+    ``properties``.
     """
     told = [path for path in paths if is_metadata(path)]
     logs = [path for path in paths if path not in told]
@@ -53,34 +51,31 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
         raise UserError(f"{paths[0]}: found properties of items alone; expected a file of actions beside it")
     raw = pl.concat([_read(path) for path in logs], how="diagonal")
     raw = raw.with_columns(pl.col(TIMESTAMP).max().over(SESSION).alias(LAST_EVENT), order=pl.int_range(pl.len()))
-    raw = _with_touches(raw)
-    clickouts = raw.filter(pl.col("action_type") == _CLICKOUT)
-    listed = clickouts.filter(pl.col(SLATE).list.len() > 0)
-    known = listed.filter(pl.col(CLICK).is_not_null())
-    known = known.with_columns(pl.col("order").min().over(SESSION).alias("first"))
-    frame = known.sort("first", TIMESTAMP, STEP, maintain_order=True).with_columns(
+    listed = _CLICKOUT & (pl.col(SLATE).list.len() > 0).fill_null(value=False)
+    counts = raw.select(
+        clickouts=_CLICKOUT.sum(), listed=listed.sum(), known=(listed & pl.col(CLICK).is_not_null()).sum()
+    )
+    clickouts, with_list, known = counts.row(0)
+    left_out = {
+        "not a clickout": len(raw) - clickouts,
+        "clickout without a list": clickouts - with_list,
+        "clicked item withheld": with_list - known,
+    }
+    return Raw(_steps(raw, listed & pl.col(CLICK).is_not_null()), len(raw), left_out, read_metadata(told))
+
+
+def _steps(raw: pl.DataFrame, step: pl.Expr) -> pl.DataFrame:
+    """The actions that are a ``step``, with all that was touched before them."""
+    raw = raw.sort(TIMESTAMP, STEP, maintain_order=True)
+    touched = pl.when(_ABOUT_ITEMS).then(pl.col(CLICK)).forward_fill().shift(1).over(SESSION)
+    steps = touched_between(raw.with_columns(touched.alias(LAST_TOUCHED)), step, _ABOUT_ITEMS)
+    steps = steps.with_columns(
+        touched_by_user(steps, raw.filter(_ABOUT_ITEMS)), first=pl.col("order").min().over(SESSION)
+    )
+    numbered = steps.sort("first", TIMESTAMP, STEP, maintain_order=True).with_columns(
         pl.int_range(pl.len()).over(SESSION).alias(STEP), pl.lit(1.0).alias(REWARD)
     )
-    left_out = {
-        "not a clickout": len(raw) - len(clickouts),
-        "clickout without a list": len(clickouts) - len(listed),
-        "clicked item withheld": len(listed) - len(known),
-    }
-    return Raw(frame.drop("action_type", "order", "first"), len(raw), left_out, read_metadata(told))
-
-
-def _with_touches(raw: pl.DataFrame) -> pl.DataFrame:
-    """The actions with what their users had touched before them."""
-    about = pl.col("action_type").str.contains(_ABOUT_ITEMS, literal=True)
-    last = pl.when(about).then(pl.col(CLICK)).forward_fill().shift(1).over(SESSION)
-    raw = raw.sort(TIMESTAMP, STEP, maintain_order=True).with_columns(
-        last.alias(LAST_TOUCHED), place=pl.int_range(pl.len())
-    )
-    touches = raw.filter(about)
-    looks = touches.filter(pl.col("action_type") != _CLICKOUT)
-    in_session = touched_before(raw, looks, SESSION, "place").alias(TOUCHED_IN_SESSION)
-    by_user = touched_before(raw, touches, USER, TIMESTAMP).alias(TOUCHED_BY_USER)
-    return raw.with_columns(in_session, by_user).sort("order").drop("place")
+    return numbered.drop("action_type", "order", "first")
 
 
 def _read(path: Path) -> pl.DataFrame:
