@@ -202,6 +202,16 @@ def test_the_report_tells_it_all() -> None:
     assert [goal["log"] for goal in conclusion.json["goals"]] == [f"{HISTORY} {x} 1,000" for x in ("mix", "random")]
 
 
+def test_one_world_has_no_interval_and_decides_nothing() -> None:
+    alone = SETTINGS.model_copy(update={"seeds": 1, "shop_seeds": 1})
+    conclusion = conclude(alone, results(alone))
+    assert "inf" not in conclusion.html.split("Verdicts")[1]
+    assert "[" not in conclusion.text
+    assert {goal["verdict"] for goal in conclusion.json["goals"]} == {"not decided"}
+    assert {claim["verdict"] for claim in conclusion.json["claims"]} == {"not decided"}
+    assert {row["share"]["low"] for panel in conclusion.json["panels"] for row in panel["rows"].values()} == {None}
+
+
 def test_a_report_without_auto_or_worlds_leaves_out_what_it_does_not_know() -> None:
     fixed = conclude(SETTINGS, [pair for pair in RESULTS if pair[0].row != AUTO])
     assert "What auto chose" not in fixed.html

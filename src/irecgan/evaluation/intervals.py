@@ -27,14 +27,24 @@ class Interval:
         """A value that is known."""
         return cls(value, value, value, known=True)
 
-    def to_json(self) -> dict[str, float]:
-        """``mean``, ``low``, ``high``."""
-        return {"mean": self.mean, "low": self.low, "high": self.high}
+    def to_json(self) -> dict[str, float | None]:
+        """``mean``, ``low``, ``high``; of one value the last two are None."""
+        low, high = (None, None) if self.alone else (self.low, self.high)
+        return {"mean": self.mean, "low": low, "high": high}
+
+    def text(self, form: str = ".3f", *, times: float = 1, unit: str = "") -> str:
+        """For people: every number ``times`` so much in the format ``form``, and the ``unit`` after the mean.
+
+        >>> Interval(0.5, 0.25, 0.75).text("+.1f", times=100, unit=" %"), str(Interval(0.5, 0.5, 0.5, alone=True))
+        ('+50.0 % [+25.0, +75.0]', '0.500')
+        """
+        mean, low, high = (format(times * number, form) for number in (self.mean, self.low, self.high))
+        if self.known:
+            return f"{mean}{unit}  (exact)"
+        return f"{mean}{unit}" if self.alone else f"{mean}{unit} [{low}, {high}]"
 
     def __str__(self) -> str:
-        if self.known:
-            return f"{self.mean:.3f}  (exact)"
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return self.text()
 
 
 def bootstrap_ratios(totals: Floats, counts: Floats, generator: np.random.Generator) -> list[Interval]:

@@ -59,8 +59,8 @@ def paired_table(panels: Sequence[Panel], judged: Sequence[Judged]) -> Table:
                     [
                         panel.title,
                         rival,
-                        signed(over_seeds(panel.over(AUTO, rival))),
-                        "" if better is None else f"{better.p:.2g}",
+                        over_seeds(panel.over(AUTO, rival)).text("+.3f"),
+                        "" if better is None or better.alone else f"{better.p:.2g}",
                         "" if better is None else better.verdict.value,
                         tests[NEVER_WORSE, label(panel, rival)].verdict.value,
                     ]
@@ -125,12 +125,7 @@ def _share(panel: Panel, name: str) -> str:
 
 def percent(share: Interval) -> str:
     """A share with its interval, in per cent."""
-    return f"{100 * share.mean:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-
-
-def signed(difference: Interval) -> str:
-    """A difference with its interval."""
-    return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+    return share.text(".1f", times=100)
 
 
 def unit(panels: Sequence[Panel]) -> str:
