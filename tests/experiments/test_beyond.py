@@ -22,7 +22,7 @@ from irecgan.experiments.beyond.settings import (
     WorldCell,
     cells,
 )
-from irecgan.experiments.beyond.tables import share_table, unit
+from irecgan.experiments.beyond.tables import choice_table, distillation_table, goal_table, share_table, unit
 from irecgan.experiments.frame.study import Json, run_study
 from irecgan.experiments.frame.verdicts import judge
 from irecgan.experiments.registry import find_experiment
@@ -264,6 +264,20 @@ def test_a_decision_is_kept_beside_what_it_led_to(tmp_path: Path) -> None:
     for row in ("pg", "boosting"):
         shop = Table1Cell(log=SHOP, split="random", seed=0, row=row)
         assert work(quick, shop, tmp_path / "shop")[row].keys() == {"rerank", "worth", "seconds"}
+
+
+def test_where_nothing_is_earned_nothing_is_divided_by_it() -> None:
+    found: list[tuple[BeyondCell, Json]] = []
+    for cell, told in RESULTS:
+        rows = {name: {**row, **played(0.0)} if "value" in row else row for name, row in told.items()}
+        found.append((cell, rows))
+    conclusion = conclude(SETTINGS, found)
+    (mix, random, small) = panels(found)
+    assert not mix.has()
+    assert choice_table([mix]).rows[0][-2] == ""
+    assert distillation_table([mix]).rows == [[mix.title, *["0.000 [0.000, 0.000]"] * 2, ""]]
+    assert [goal["log"] for goal in conclusion.json["goals"]] == [random.title]  # there is no share to reach
+    assert "%" not in " ".join(goal_table(goals([mix, random, small])).rows[0])
 
 
 @pytest.mark.parametrize(("ceilings", "cell"), [([2.0, 4.0], "50.0 [50.0, 50.0]"), ([2.0, 0.0], "1.500 [")])

@@ -89,8 +89,8 @@ def goals(panels: Sequence[Panel]) -> list[Goal]:
         share = goal_share(panel)
         if AUTO not in panel.rows or not panel.is_usual:
             continue
-        if share is not None and CEILING in panel.rows:
-            by_filter = panel.share(AUTO, FILTER) if FILTER in panel.rows else None
+        if share is not None and panel.has(CEILING):
+            by_filter = panel.share(AUTO, FILTER) if panel.has(FILTER) else None
             found.append(Goal(panel, None, share, panel.share(AUTO), by_filter))
         if _key(panel) in _AS_THE_BEST and panel.fixed:
             best = panel.fixed[0]
