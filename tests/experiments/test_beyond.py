@@ -22,11 +22,12 @@ from irecgan.experiments.beyond.settings import (
     WorldCell,
     cells,
 )
-from irecgan.experiments.beyond.tables import choice_table, distillation_table, goal_table, share_table, unit
+from irecgan.experiments.beyond.tables import choice_table, distillation_table, goal_table, notes, share_table
 from irecgan.experiments.frame.study import Json, run_study
 from irecgan.experiments.frame.verdicts import judge
 from irecgan.experiments.registry import find_experiment
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Shop, Table1Cell
+from irecgan.worlds.mdp import MDPSpec, MDPWorld
 from irecgan.worlds.oracle import reference_values
 from small_logs import small_log, small_world
 
@@ -288,4 +289,21 @@ def test_where_a_ceiling_is_nothing_rewards_stand_in_place_of_shares(ceilings: l
     }
     panel = Panel(("softmax", 10, 50, 10), "mix", 1_000, rows)
     assert share_table([panel]).rows[0][1].startswith(cell)
-    assert ("rewards stand in place" in unit([panel])) == (min(ceilings) == 0)
+    assert ("rewards stand in place" in " ".join(notes([panel]))) == (min(ceilings) == 0)
+
+
+def test_sessions_that_were_cut_are_told_of_everywhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a world where every slate is clicked no session ends."""
+    endless = {"reward": [[1.0] * 3], "transition": [[[1.0]] * 3], "slate_size": 2, "start_state": 0}
+    MDPWorld(MDPSpec.model_validate(endless)).save(tmp_path / "WORLD.json")
+    given = {"blocks": (), "shop_seeds": 0, "worlds": (str(tmp_path / "WORLD.json"),), "world_sessions": 10}
+    settings = SETTINGS.model_copy(update={**given, "evaluation_sessions": 6, "seeds": 1, "models": ("count",)})
+    cell = next(cell for cell in cells(settings) if cell.row == "count")
+    found = [(cell, work(settings, cell, tmp_path))]
+    assert found[0][1]["count"]["cut"] == 6
+    conclusion = conclude(settings, found)
+    assert "up to 6 of 6 sessions were cut after 1000 clicks" in caplog.text
+    assert conclusion.json["panels"][0]["rows"]["count"]["cut"] == 6
+    for text in ("Some sessions were cut after 1,000 clicks", "rewards stand in place of shares"):
+        assert text in conclusion.text
+        assert text in conclusion.html

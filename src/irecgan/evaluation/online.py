@@ -1,5 +1,6 @@
 """The simulated online test (7.1): policies play in a world whose truth is known."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,18 @@ class OnlineResult:
             "clicks": self.clicks,
             "cut": self.cut,
         }
+
+
+def warn_of_cuts(name: str, cut: int, sessions: int) -> None:
+    """Warn where up to ``cut`` of the ``sessions`` of a policy in the world ``name`` did not end by themselves."""
+    if cut:
+        logging.getLogger("irecgan").warning(
+            "%s: up to %d of %d sessions were cut after %d clicks, which exact values are not",
+            name,
+            cut,
+            sessions,
+            LONGEST,
+        )
 
 
 def play(policy: Policy[Any], world: MDPWorld, sessions: int, streams: Streams) -> OnlineResult:

@@ -13,6 +13,7 @@ from irecgan.experiments.beyond.settings import AUTO
 from irecgan.experiments.frame.report import Table
 from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.experiments.frame.verdicts import Judged
+from irecgan.simulation import LONGEST
 
 
 def goal_table(goals: Sequence[Goal]) -> Table:
@@ -130,10 +131,15 @@ def _percent(share: Interval) -> str:
     return share.text(".1f", times=100)
 
 
-def unit(panels: Sequence[Panel]) -> str:
-    """What shares are of, in words."""
+def notes(panels: Sequence[Panel]) -> list[str]:
+    """What has to be known of some panels to read their numbers."""
     without = [panel.title for panel in panels if not panel.has()]
-    return f" No ceiling is known, and rewards stand in place of shares, for: {'; '.join(without)}." if without else ""
+    cut = [panel.title for panel in panels if panel.cut]
+    told = {
+        "No ceiling is known, and rewards stand in place of shares, for": without,
+        f"Some sessions were cut after {LONGEST:,} clicks, which exact values are not, of": cut,
+    }
+    return [f"{words}: {'; '.join(titles)}." for words, titles in told.items() if titles]
 
 
 def _columns(panels: Sequence[Panel]) -> list[str]:
