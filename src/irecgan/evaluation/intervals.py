@@ -1,6 +1,6 @@
 """Means with 95 % intervals. Sessions are the unit: the steps of one session are not independent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,14 @@ class Interval:
         """``mean``, ``low``, ``high``; of one value the last two are None."""
         low, high = (None, None) if self.alone else (self.low, self.high)
         return {"mean": self.mean, "low": low, "high": high}
+
+    def within(self, least: float, most: float) -> "Interval":
+        """The same of a number that can only be from ``least`` to ``most``: approximations reach beyond.
+
+        >>> str(Interval(0.9, 0.7, 1.1).within(0, 1))
+        '0.900 [0.700, 1.000]'
+        """
+        return replace(self, low=max(self.low, least), high=min(self.high, most))
 
     def text(self, form: str = ".3f", *, times: float = 1, unit: str = "") -> str:
         """For people: every number ``times`` so much in the format ``form``, and the ``unit`` after the mean.
