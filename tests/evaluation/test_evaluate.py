@@ -112,6 +112,14 @@ def test_a_log_of_other_items_is_told_once_a_run(
     assert caplog.messages == [line.format(100 * share, run) for run in (1, 2) if told]  # type: ignore[operator]
 
 
+def test_steps_that_are_left_out_are_told_of_once(policy: TrainedPolicy, caplog: pytest.LogCaptureFixture) -> None:
+    frame = small_log(20, seed=1).frame.with_columns(
+        pl.when(pl.col("step") > 0).then("click"), pl.when(pl.col("step") > 0).then("reward").fill_null(0.0)
+    )
+    evaluate([policy, policy], log=SessionLog.from_frame(frame), baselines=True, min_candidates=3)
+    assert caplog.text.count("steps in mid-session without a click are left out") == 1
+
+
 def test_results_are_repeatable_and_depend_on_the_seed(policy: TrainedPolicy) -> None:
     first, again, other = (evaluate(policy, world=small_world(), sessions=200, seed=s).to_json() for s in (0, 0, 1))
     assert first == again

@@ -213,9 +213,9 @@ def _offline(
     if baselines:
         first = next(iter(policies.values()))
         groups.append((first.catalogue, None, _baselines(first).scorers(streams.torch("random"))))
-    results = {}
+    results: dict[str, RerankResult] = {}
     for catalogue, context, scorers in tqdm(groups, desc="rerank", disable=None, leave=False):
-        sessions = encode(log, catalogue, context=context)
+        sessions = encode(log, catalogue, context=context, warns=not results)  # what is left out is the same for all
         if (run := next(iter(scorers))) in policies:
             _tell_unknown(run, sessions, log.name)
         for name, scorer in scorers.items():
