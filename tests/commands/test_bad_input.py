@@ -72,7 +72,12 @@ def complaints(stderr: str) -> int:
         (["recommend", "{home}/run", "-k", "0"], "k: found 0"),
         (["recommend", "{home}/run", "-k", "two"], "two"),
         (["recommend", "{home}/run", "--history", "1,,2"], "--history"),
+        (
+            ["recommend", "{home}/run", "--history", "-ant"],
+            "--history: expected one argument; a value that begins with -",
+        ),
         (["recommend", "{home}/run", "--candidates", "1,2,1"], "twice"),
+        (["recommend", "{home}/run", "-k", "-3"], "k: found -3"),
         (["recommend", "{home}/run", "--candidates", "1,2", "-k", "0"], "k: found 0"),
         (["inspect", "{home}/nowhere"], "no such file"),
         (["prepare", "cikm", "{home}/log.parquet", "--out", "{new}"], "no such source"),
