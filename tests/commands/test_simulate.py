@@ -113,10 +113,14 @@ def test_a_log_of_no_known_form_is_refused_before_any_session_is_played(
 def test_another_world_or_log_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(tmp_path / "a.parquet", "--policy", "max", *SMALL) == 0
     assert simulate(tmp_path / "b.parquet", "--policy", "max", "--seed", "1", *SMALL) == 2
-    assert "WORLD.json: found another world" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "WORLD.json: found another world than the one drawn by --seed 1 and its options" in error
+    assert f"give --world {tmp_path / 'WORLD.json'} --seed 1 alone" in error
     assert simulate(tmp_path / "a.parquet", "--policy", "max", *SMALL) == 2
     assert "a.parquet: exists already" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["WORLD.json", "a.parquet"]
+    told = ["--world", str(tmp_path / "WORLD.json"), "--seed", "1"]
+    assert simulate(tmp_path / "b.parquet", "--policy", "max", *told) == 0
 
 
 SHOP = ["--law", "shop", "--items", "250"]

@@ -54,7 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help=f"cut sessions after T clicks (default: {LONGEST})",
     )
-    add("--seed", type=int, default=0, metavar="S", help="of the world drawn and of the sessions (default: 0)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="of the world drawn and of the sessions; with --world of these (default: 0)",
+    )
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace) -> Output:
     written_format(args.out)  # before any session is played
     world = _world(args)
     path = args.world or args.out.parent / WORLD_FILE
-    _refuse_another(world, path)
+    _refuse_another(world, path, args.seed)
     log = simulated_log(
         _policy(args.policy, world),
         world,
@@ -105,12 +111,12 @@ def _refuse(names: Iterable[str], problem: str) -> None:
         raise UserError(f"--{name.replace('_', '-')}: {problem}")
 
 
-def _refuse_another(world: MDPWorld | ShopWorld, path: Path) -> None:
-    """Raise UserError when ``path`` holds another world than ``world``."""
+def _refuse_another(world: MDPWorld | ShopWorld, path: Path, seed: int) -> None:
+    """Raise UserError when ``path`` holds another world than ``world``, drawn by ``seed``."""
     if path.exists() and load_world(path).spec != world.spec:
         raise UserError(
-            f"{path}: found another world, expected none or the one drawn here; "
-            f"log from it with --world {path}, or write the log to another folder"
+            f"{path}: found another world than the one drawn by --seed {seed} and its options; for other sessions of "
+            f"that world give --world {path} --seed {seed} alone, for a world of its own write --out to another folder"
         )
 
 
