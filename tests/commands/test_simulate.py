@@ -77,9 +77,10 @@ def test_endless_sessions_are_cut(tmp_path: Path) -> None:
         (["--policy", "best"], "--policy: found 'best', expected random, max, mix or the folder"),
         (["--policy", "max", "--sessions", "0"], "--sessions: found 0, expected at least 1"),
         (["--policy", "max", "--max-length", "0"], "--max-length: found 0, expected at least 1"),
-        (["--policy", "max", "--law", "flat"], "law: found 'flat', expected 'softmax' or"),
-        (["--policy", "max", "--items", "5"], "slate size: found 10, expected at most the 5 items"),
-        (["--policy", "max", "--states", "0"], "states: found 0, expected at least 1"),
+        (["--policy", "max", "--law", "flat"], "error: --law: found 'flat', expected 'softmax' or"),
+        (["--policy", "max", "--items", "5"], "error: --slate-size: found 10, expected at most the 5 items"),
+        (["--policy", "max", "--slate-size", "0"], "error: --slate-size: found 0, expected at least 1"),
+        (["--policy", "max", "--states", "0"], "error: --states: found 0, expected at least 1"),
         (["--policy", "max", "--world", "none.json"], "none.json: no such file"),
         (
             ["--policy", "max", "--world", "w.json", "--slate-size", "3"],
@@ -162,7 +163,7 @@ def test_same_seed_same_log_of_a_shop(tmp_path: Path) -> None:
         (["--policy", "logged", "--states", "3"], "--states: found together with --law shop, expected --items alone"),
         (["--policy", "logged", "--slate-size", "3"], "--slate-size: found together with --law shop"),
         (["--policy", "max"], "--policy: found 'max', expected logged, random or the folder of a trained policy"),
-        (["--policy", "logged", "--items", "100"], "items: found 100, expected at least 200"),
+        (["--policy", "logged", "--items", "100"], "error: --items: found 100, expected at least 200"),
     ],
 )
 def test_options_that_no_shop_has_are_named(

@@ -98,17 +98,26 @@ def _world(args: argparse.Namespace) -> MDPWorld | ShopWorld:
     if args.world:
         _refuse(given, "found together with --world, expected one or the other")
         return load_world(args.world)
-    if given.get("law") != SHOP:
-        return draw_world(**{**_DRAWN, **given}, seed=args.seed)
-    del given["law"]
-    _refuse([name for name in given if name != "items"], f"found together with --law {SHOP}, expected --items alone")
-    return draw_shop(**given, seed=args.seed)
+    shop = given.get("law") == SHOP
+    if shop:
+        del given["law"]
+        strange = [name for name in given if name != "items"]
+        _refuse(strange, f"found together with --law {SHOP}, expected --items alone")
+    try:
+        return draw_shop(**given, seed=args.seed) if shop else draw_world(**{**_DRAWN, **given}, seed=args.seed)
+    except UserError as error:  # it begins with the name of what is wrong
+        name, _, found = str(error).partition(":")
+        raise UserError(f"{_option(name)}:{found}") from None
 
 
 def _refuse(names: Iterable[str], problem: str) -> None:
     """Raise UserError for the first of the options ``names``."""
     for name in names:
-        raise UserError(f"--{name.replace('_', '-')}: {problem}")
+        raise UserError(f"{_option(name)}: {problem}")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _refuse_another(world: MDPWorld | ShopWorld, path: Path, seed: int) -> None:

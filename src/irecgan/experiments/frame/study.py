@@ -67,17 +67,21 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def changed(self, values: Mapping[str, object]) -> Self:
-        """The settings with other ``values``; UserError names the first that is wrong, or not of this study."""
+    def changed(self, values: Mapping[str, object], options: Mapping[str, str] | None = None) -> Self:
+        """The settings with other ``values``; UserError names the first that is wrong, or not of this study.
+
+        ``options``: of the command line, by which settings were given.
+        """
         try:
             return type(self).model_validate({**self.model_dump(), **values})
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
+            named = (options or {}).get(str(first["loc"][0]), f"setting {key}")
             if first["type"] == "extra_forbidden":
                 known = ", ".join(type(self).model_fields)
-                raise UserError(f"setting {key}: this experiment has none such; expected one of {known}") from None
-            raise UserError(f"setting {key}: found {first['input']!r}: {first['msg']}") from None
+                raise UserError(f"{named}: this experiment has none such; expected one of {known}") from None
+            raise UserError(f"{named}: found {first['input']!r}: {first['msg']}") from None
 
 
 class Cell(BaseModel):
