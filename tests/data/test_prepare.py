@@ -71,7 +71,7 @@ def test_what_is_wrong_is_named_and_nothing_is_left(
     if rows is not None:
         path.write_text("session_id,step,timestamp,slate,click,colour\n" + rows)
     with pytest.raises(UserError, match=message):
-        prepare(source, [path], tmp_path / "out", split=split)
+        prepare(source, [path], tmp_path / "new" / "out", split=split)
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.csv"]
 
 

@@ -10,7 +10,7 @@ from irecgan.commands.interface import Output
 from irecgan.data.log import SessionLog
 from irecgan.data.reading import written_format
 from irecgan.errors import UserError
-from irecgan.files import refuse_existing
+from irecgan.files import parents_made, refuse_existing
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import logging_policies
 from irecgan.policies.presented import presented_orders
@@ -82,14 +82,15 @@ def run(args: argparse.Namespace) -> Output:
         name=str(args.out),
     )
     drawn = not path.exists()
-    if drawn:
-        world.save(path)
-    try:
-        log.write(args.out)
-    except BaseException:
+    with parents_made(args.out):
         if drawn:
-            path.unlink()
-        raise
+            world.save(path)
+        try:
+            log.write(args.out)
+        except BaseException:
+            if drawn:
+                path.unlink()
+            raise
     return _output(args.out, path, args.policy, log)
 
 
