@@ -63,9 +63,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """A temporary directory beside ``path`` that takes its name when the block ends without an error.
 
-    Raises UserError when ``path`` exists and is not an empty directory.
+    Raises UserError when ``path`` exists and is not an empty directory that can be replaced.
     """
-    refuse_existing(path)
+    refuse_directory(path)
     with parents_made(path), file_errors(path):
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
@@ -89,6 +89,13 @@ def refuse_existing(path: Path) -> None:
     """Raise UserError when ``path`` is taken (an empty directory is not)."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise UserError(f"{path}: exists already; choose another name or remove it first")
+
+
+def refuse_directory(path: Path) -> None:
+    """Raise UserError when `atomic_directory` could not put a directory at ``path``."""
+    refuse_existing(path)
+    if path.exists() and (path.samefile(Path.cwd()) or path.is_mount()):
+        raise UserError(f"{path}: is the working directory, or a mount; expected the name of a directory to make")
 
 
 def write_text(path: Path, text: str) -> None:

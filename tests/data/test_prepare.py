@@ -104,6 +104,17 @@ def test_an_existing_directory_is_not_written_over(tmp_path: Path) -> None:
         prepare("log", [csv(tmp_path / "x.csv")], tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", [".", "{here}"])
+def test_the_working_directory_is_refused_before_anything_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UserError, match=r"is the working directory.*; expected the name of a directory to make"):
+        prepare("log", [tmp_path / "nowhere.csv"], Path(name.format(here=tmp_path / "here")))
+    assert not list(Path().iterdir())
+
+
 def test_an_inspection_by_hand() -> None:
     frame = pl.DataFrame(
         {
