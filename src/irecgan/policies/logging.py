@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -43,12 +43,17 @@ class Memoryless:
         return state
 
 
-class LoggingPolicy(Policy[NoMemory], Protocol):
-    """A policy whose chance to show an item in a given true state is known."""
+@runtime_checkable
+class TellsInclusion(Protocol):
+    """Whoever knows with what chance an item is shown in a given true state."""
 
     def inclusion(self, world: MDPWorld) -> Tensor:
         """The probability that an item stands in the slate of a state. (m, n) float64"""
         ...
+
+
+class LoggingPolicy(Policy[NoMemory], TellsInclusion, Protocol):
+    """A policy whose chance to show an item, and a slate, in a given true state is known."""
 
     def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:
         """Log probability of exactly ``slate`` (B, K), in its order, in every state. (B, m) float64"""
