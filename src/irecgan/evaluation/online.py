@@ -18,8 +18,7 @@ from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.simulation import LONGEST
 from irecgan.worlds.mdp import MDPWorld
-from irecgan.worlds.oracle import policy_value
-from irecgan.worlds.values import candidate_visits, slate_candidates
+from irecgan.worlds.values import candidate_values, candidate_visits, slate_candidates
 
 DEPTH = 10  # coverage@1 .. coverage@10
 _CHUNK = 5_000
@@ -73,10 +72,11 @@ def play(policy: Policy[Any], world: MDPWorld, sessions: int, streams: Streams) 
 
 def known(world: MDPWorld, slates: Tensor) -> OnlineResult:
     """What is played by one fixed slate per true state (m, K), exactly, sessions never being cut."""
-    visits = candidate_visits(world, slate_candidates(world.reward, slates))  # (m,)
+    candidate = slate_candidates(world.reward, slates)
+    visits = candidate_visits(world, candidate)  # (m,)
     state = torch.arange(world.state_count)
     covered = coverage(slates, state, world.ranking, min(DEPTH, world.catalogue_size))  # (m, depth)
-    value = float(policy_value(world, slates)[world.start_state])
+    value = float(candidate_values(world, candidate)[world.start_state])
     found = (visits @ covered / visits.sum()).tolist()
     return OnlineResult(Interval.exact(value), [Interval.exact(share) for share in found], clicks=value, cut=0)
 
