@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from irecgan.policies.logging import BlendedPolicy, MaxPolicy, MixPolicy, RandomPolicy
-from irecgan.policies.oracle import StaticPolicy
+from irecgan.policies.static import StaticPolicy
 from irecgan.seeding import Streams
 from irecgan.simulation import CHUNK, session_frame, simulate
 from irecgan.worlds.mdp import draw_world

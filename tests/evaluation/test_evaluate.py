@@ -13,8 +13,7 @@ from irecgan.evaluation.evaluate import OfflineEvaluation, OnlineEvaluation, eva
 from irecgan.evaluation.online import known, play
 from irecgan.evaluation.references import REFERENCE_NAMES
 from irecgan.policies.interface import Policy
-from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
-from irecgan.policies.oracle import SlateTablePolicy
+from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy, SlateTablePolicy
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPSpec, MDPWorld, draw_world

@@ -84,14 +84,17 @@ class RandomPolicy(Memoryless):
         )
 
 
-class MaxPolicy(Memoryless):
-    """Shows the items of highest reward in the true state, best first. Observes the state."""
+class SlateTablePolicy(Memoryless):
+    """Shows one fixed slate per true state. Observes the state: with the best slates, the oracle.
 
-    def __init__(self, world: MDPWorld) -> None:
-        self.slates = world.ranking[:, : world.slate_size]  # (m, K)
+    ``slates`` (m, K), as in ``optimal_value(world).slates``.
+    """
+
+    def __init__(self, slates: Tensor) -> None:
+        self.slates = slates
 
     def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
-        """The best slates of the true states. (B, K)"""
+        """The slates of the true states. (B, K)"""
         return self.slates[observed(scene)]
 
     def inclusion(self, world: MDPWorld) -> Tensor:
@@ -99,8 +102,15 @@ class MaxPolicy(Memoryless):
         return torch.zeros_like(world.reward).scatter(1, self.slates, 1.0)
 
     def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:  # noqa: ARG002
-        """0 in the states of which ``slate`` (B, K) is the best, else -inf. (B, m)"""
+        """0 in the states whose slate ``slate`` (B, K) is, else -inf. (B, m)"""
         return _only(slate, self.slates)
+
+
+class MaxPolicy(SlateTablePolicy):
+    """Shows the items of highest reward in the true state, best first. Observes the state."""
+
+    def __init__(self, world: MDPWorld) -> None:
+        super().__init__(world.ranking[:, : world.slate_size])
 
 
 class MixPolicy(Memoryless):
