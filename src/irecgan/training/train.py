@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from irecgan.data.statistics import ItemCounts
 from irecgan.data.stored import BLOCK, stored
 from irecgan.devices import find_device
 from irecgan.errors import UserError
-from irecgan.files import file_errors
+from irecgan.files import file_errors, parents_made
 from irecgan.models.lists import ListUserModel
 from irecgan.models.networks import ModelName, Network, grown
 from irecgan.models.user import RecurrentUserModel
@@ -127,12 +128,13 @@ def _train(asked: _Asked, processes: Processes, *, resume: bool) -> TrainedPolic
         processes=processes.size,
     )
     processes.expect_same([(key, str(value)) for key, value in origin.model_dump().items()])
-    fresh = processes.first_does(lambda: not take_up(directory, origin, resume=resume))
-    if not (directory / MANIFEST).exists():
-        with removed_where_refused(directory, fresh=fresh and processes.first), file_errors(directory):
-            learns, lab, decision = _learned(recipe, data, config, streams, directory, processes=processes)
-        if processes.first:
-            _finish(directory, learns, lab, columns, origin, decision=decision)
+    with parents_made(directory) if processes.first else nullcontext():
+        fresh = processes.first_does(lambda: not take_up(directory, origin, resume=resume))
+        if not (directory / MANIFEST).exists():
+            with removed_where_refused(directory, fresh=fresh and processes.first), file_errors(directory):
+                learns, lab, decision = _learned(recipe, data, config, streams, directory, processes=processes)
+            if processes.first:
+                _finish(directory, learns, lab, columns, origin, decision=decision)
     processes.wait()
     return load_policy(directory)
 
