@@ -2,8 +2,8 @@ import polars as pl
 import pytest
 import torch
 
-from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
-from irecgan.policies.oracle import StaticPolicy
+from irecgan.policies.logging import BlendedPolicy, MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.static import StaticPolicy
 from irecgan.seeding import Streams
 from irecgan.simulation import CHUNK, session_frame, simulate
 from irecgan.worlds.mdp import draw_world
@@ -37,6 +37,15 @@ def test_propensities_are_those_of_the_state_at_that_step() -> None:
     assert torch.equal(batch.propensity.isnan(), ~batch.clicked)
     (batch,) = simulate(MaxPolicy(WORLD), WORLD, 100, max_length=50, streams=Streams(0))
     assert (batch.propensity[batch.clicked] == 1).all()
+
+
+def test_whoever_tells_with_what_chance_it_shows_an_item_has_propensities() -> None:
+    blended = BlendedPolicy(RandomPolicy(6, 2), MaxPolicy(WORLD), 0.25)
+    (batch,) = simulate(blended, WORLD, 100, max_length=50, streams=Streams(0))
+    best = WORLD.ranking[0, :2]
+    first = batch.click[batch.clicked[:, 0], 0]
+    expected = 0.25 * 2 / 6 + 0.75 * (first[:, None] == best).any(1).float()
+    assert batch.propensity[batch.clicked[:, 0], 0].tolist() == pytest.approx(expected.tolist())
 
 
 def test_other_policies_have_no_propensities() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn, cast
@@ -31,7 +32,8 @@ class _Parser(argparse.ArgumentParser):
     """Reports a wrong option in one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (see '{self.prog} --help')")
+        hint = "; a value that begins with - follows a =" * message.endswith("expected one argument")
+        raise UserError(f"{message}{hint} (see '{self.prog} --help')")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,11 +78,26 @@ def _run(name: str, argv: list[str]) -> int:
     parser = _Parser(prog=f"irecgan {name}", description=command.HELP, allow_abbrev=False)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     command.add_arguments(parser)
-    args = parser.parse_args(argv)
+    args = parser.parse_args(_joined(argv))
     output = command.run(args)
     if speaks():
         _say(json.dumps(output.json, allow_nan=False) if args.json else output.text)
     return 0
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """The arguments, with values like -3,-2 joined to their options: argparse takes them for options of their own.
+
+    >>> _joined(["RUN", "--history", "-3,-2", "-k", "2"])
+    ['RUN', '--history=-3,-2', '-k', '2']
+    """
+    joined: list[str] = []
+    for part in argv:
+        if re.match(r"-\d", part) and joined and re.fullmatch(r"--\w[\w-]*", joined[-1]):
+            joined[-1] += f"={part}"
+        else:
+            joined.append(part)
+    return joined
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,20 @@ def file_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def parents_made(path: Path) -> Iterator[None]:
+    """Make the folders above ``path`` that are missing; those made go if the block ends with an error and left none."""
+    missing = [folder for folder in path.parents if not folder.exists()]  # the deepest first
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):  # not there, or somebody put something in
+                folder.rmdir()
+        raise
+
+
+@contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name when the block ends without an error.
 
@@ -33,8 +47,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise UserError(f"{path}: is a directory; expected the name of a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with file_errors(path):
+    with parents_made(path), file_errors(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
@@ -50,11 +63,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """A temporary directory beside ``path`` that takes its name when the block ends without an error.
 
-    Raises UserError when ``path`` exists and is not an empty directory.
+    Raises UserError when ``path`` exists and is not an empty directory that can be replaced.
     """
-    refuse_existing(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with file_errors(path):
+    refuse_directory(path)
+    with parents_made(path), file_errors(path):
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
             yield temporary
@@ -77,6 +89,13 @@ def refuse_existing(path: Path) -> None:
     """Raise UserError when ``path`` is taken (an empty directory is not)."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise UserError(f"{path}: exists already; choose another name or remove it first")
+
+
+def refuse_directory(path: Path) -> None:
+    """Raise UserError when `atomic_directory` could not put a directory at ``path``."""
+    refuse_existing(path)
+    if path.exists() and (path.samefile(Path.cwd()) or path.is_mount()):
+        raise UserError(f"{path}: is the working directory, or a mount; expected the name of a directory to make")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from irecgan.data.batch import SessionBatch
 from irecgan.data.log import SessionLog
 from irecgan.policies.interface import Policy
-from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
+from irecgan.policies.logging import TellsInclusion
 from irecgan.policies.witness import Witness
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
@@ -29,14 +29,14 @@ def simulate(
 ) -> Iterator[SessionBatch]:
     """Sessions in batches of CHUNK, cut after ``max_length`` clicks.
 
-    Propensities are exact for the logging policies random, max and mix, and nan for others. The first
+    Propensities are exact for policies that tell with what chance they show an item, and nan for others. The first
     sessions of a longer log are those of a shorter one in steps of CHUNK.
     """
     for first in range(0, sessions, CHUNK):
         count = min(CHUNK, sessions - first)
         witness = Witness(policy)
         batch = rollout(witness, world, count, max_length=max_length, generator=streams.torch("sessions", first))
-        if isinstance(world, MDPWorld) and isinstance(policy, RandomPolicy | MaxPolicy | MixPolicy):
+        if isinstance(world, MDPWorld) and isinstance(policy, TellsInclusion):
             hidden = witness.hidden(count, batch.real.shape[1])
             batch = _with_propensity(batch, policy.inclusion(world), hidden)
         yield batch

@@ -22,6 +22,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small_log().write(home / "log.parquet")
     small_world().save(home / "WORLD.json")
     (home / "none.csv").mkdir()
+    (home / "wrong.csv").write_text("session_id,step,slate,click\n1,-1,1 2,1\n1,1,1 1 2,2\n")
     (home / "deep.json").write_text("[" * 100_000)
     (home / "long.json").write_text("9" * 5_000)
     irecgan.train(home / "log.parquet", recipe="pg", out=home / "run", settings=TINY)
@@ -72,9 +73,15 @@ def complaints(stderr: str) -> int:
         (["recommend", "{home}/run", "-k", "0"], "k: found 0"),
         (["recommend", "{home}/run", "-k", "two"], "two"),
         (["recommend", "{home}/run", "--history", "1,,2"], "--history"),
+        (
+            ["recommend", "{home}/run", "--history", "-ant"],
+            "--history: expected one argument; a value that begins with -",
+        ),
         (["recommend", "{home}/run", "--candidates", "1,2,1"], "twice"),
+        (["recommend", "{home}/run", "-k", "-3"], "k: found -3"),
         (["recommend", "{home}/run", "--candidates", "1,2", "-k", "0"], "k: found 0"),
         (["inspect", "{home}/nowhere"], "no such file"),
+        (["inspect", "{home}/wrong.csv"], "row 1: column step: found -1; expected an integer from 0; also "),
         (["prepare", "cikm", "{home}/log.parquet", "--out", "{new}"], "no such source"),
         (["prepare", "log", "{home}/log.parquet", "--out", "{home}/run"], "exists already"),
         (["prepare", "log", "{home}/log.parquet", "--out", "{new}", "--top-items", "1"], "--top-items"),

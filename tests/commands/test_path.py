@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+import irecgan
 from irecgan.cli import COMMANDS, main
-from small_logs import TINY
+from irecgan.data.log import SessionLog
+from small_logs import TINY, small_log
 
 SETTINGS = [option for key, value in TINY.items() for option in ("--set", f"{key}={value}")]
 
@@ -50,6 +53,17 @@ def test_a_log_becomes_a_policy_that_is_measured_and_asked(tmp_path: Path, capsy
         capsys, "simulate", "--out", tmp_path / "more.csv", "--policy", run, "--world", world, "--sessions", 20
     )
     assert again["sessions"] == 20
+
+
+def test_ids_below_zero_are_values_of_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = small_log(30)
+    below = log.frame.with_columns(pl.col("slate").list.eval(pl.element() - 5), pl.col("click") - 5)
+    irecgan.train(SessionLog.from_frame(below), recipe="pg", out=tmp_path / "run", settings=TINY)
+    apart = called(capsys, "recommend", tmp_path / "run", "--history", "-3,-2", "--candidates", "-5,2")
+    assert apart == called(capsys, "recommend", tmp_path / "run", "--history=-3,-2", "--candidates=-5,2")
+    assert apart["history"] == [-3, -2]
+    assert sorted(apart["items"]) == [-5, 2]
+    assert not apart["unknown_history"]
 
 
 def test_the_demo_ends_with_a_table_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

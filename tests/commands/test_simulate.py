@@ -77,9 +77,10 @@ def test_endless_sessions_are_cut(tmp_path: Path) -> None:
         (["--policy", "best"], "--policy: found 'best', expected random, max, mix or the folder"),
         (["--policy", "max", "--sessions", "0"], "--sessions: found 0, expected at least 1"),
         (["--policy", "max", "--max-length", "0"], "--max-length: found 0, expected at least 1"),
-        (["--policy", "max", "--law", "flat"], "law: found 'flat', expected 'softmax' or"),
-        (["--policy", "max", "--items", "5"], "slate size: found 10, expected at most the 5 items"),
-        (["--policy", "max", "--states", "0"], "states: found 0, expected at least 1"),
+        (["--policy", "max", "--law", "flat"], "error: --law: found 'flat', expected 'softmax' or"),
+        (["--policy", "max", "--items", "5"], "error: --slate-size: found 10, expected at most the 5 items"),
+        (["--policy", "max", "--slate-size", "0"], "error: --slate-size: found 0, expected at least 1"),
+        (["--policy", "max", "--states", "0"], "error: --states: found 0, expected at least 1"),
         (["--policy", "max", "--world", "none.json"], "none.json: no such file"),
         (
             ["--policy", "max", "--world", "w.json", "--slate-size", "3"],
@@ -113,10 +114,14 @@ def test_a_log_of_no_known_form_is_refused_before_any_session_is_played(
 def test_another_world_or_log_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(tmp_path / "a.parquet", "--policy", "max", *SMALL) == 0
     assert simulate(tmp_path / "b.parquet", "--policy", "max", "--seed", "1", *SMALL) == 2
-    assert "WORLD.json: found another world" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "WORLD.json: found another world than the one drawn by --seed 1 and its options" in error
+    assert f"give --world {tmp_path / 'WORLD.json'} --seed 1 alone" in error
     assert simulate(tmp_path / "a.parquet", "--policy", "max", *SMALL) == 2
     assert "a.parquet: exists already" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["WORLD.json", "a.parquet"]
+    told = ["--world", str(tmp_path / "WORLD.json"), "--seed", "1"]
+    assert simulate(tmp_path / "b.parquet", "--policy", "max", *told) == 0
 
 
 SHOP = ["--law", "shop", "--items", "250"]
@@ -158,7 +163,7 @@ def test_same_seed_same_log_of_a_shop(tmp_path: Path) -> None:
         (["--policy", "logged", "--states", "3"], "--states: found together with --law shop, expected --items alone"),
         (["--policy", "logged", "--slate-size", "3"], "--slate-size: found together with --law shop"),
         (["--policy", "max"], "--policy: found 'max', expected logged, random or the folder of a trained policy"),
-        (["--policy", "logged", "--items", "100"], "items: found 100, expected at least 200"),
+        (["--policy", "logged", "--items", "100"], "error: --items: found 100, expected at least 200"),
     ],
 )
 def test_options_that_no_shop_has_are_named(

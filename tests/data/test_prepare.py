@@ -71,7 +71,7 @@ def test_what_is_wrong_is_named_and_nothing_is_left(
     if rows is not None:
         path.write_text("session_id,step,timestamp,slate,click,colour\n" + rows)
     with pytest.raises(UserError, match=message):
-        prepare(source, [path], tmp_path / "out", split=split)
+        prepare(source, [path], tmp_path / "new" / "out", split=split)
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.csv"]
 
 
@@ -104,6 +104,17 @@ def test_an_existing_directory_is_not_written_over(tmp_path: Path) -> None:
         prepare("log", [csv(tmp_path / "x.csv")], tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", [".", "{here}"])
+def test_the_working_directory_is_refused_before_anything_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UserError, match=r"is the working directory.*; expected the name of a directory to make"):
+        prepare("log", [tmp_path / "nowhere.csv"], Path(name.format(here=tmp_path / "here")))
+    assert not list(Path().iterdir())
+
+
 def test_an_inspection_by_hand() -> None:
     frame = pl.DataFrame(
         {
@@ -124,6 +135,24 @@ def test_an_inspection_by_hand() -> None:
     assert "1 steps in mid-session" in told
     assert "2 of 4 items shown are never clicked" in told
     json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_an_inspection_names_every_broken_rule_and_what_prepare_mends(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("session_id,step,slate,click,reward\n1,0,1 2 2,1,0\n1,0,1 2,3,1\n2,0,1 2,,1\n2,-1,1 2,2,\n")
+    with pytest.raises(UserError) as caught:
+        SessionLog.read(path, every=True)
+    mended = " (irecgan prepare mends this)"
+    assert str(caught.value).removeprefix(f"{path}: ").split(f"; also {path}: ") == [
+        "row 4: column step: found -1; expected an integer from 0",
+        "row 2: column step: found 0; expected each step of a session once",
+        f"row 1: column slate: found [1, 2, 2]; expected no item twice{mended}",
+        f"row 2: column click: found 3; expected an item of the slate, or nothing; here the slate is [1, 2]{mended}",
+        "row 3: column reward: found 1.0; expected 0 where nothing was clicked",
+    ]
+    path.write_text("session_id,step,slate,click\n1,0,a b,None\n1,1,a b,a\n")
+    with pytest.raises(UserError, match=r"found 'None'; expected an empty cell, or null, where nothing was clicked$"):
+        SessionLog.read(path, every=True)
 
 
 def test_nobody_is_no_user() -> None:

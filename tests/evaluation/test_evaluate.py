@@ -13,8 +13,7 @@ from irecgan.evaluation.evaluate import OfflineEvaluation, OnlineEvaluation, eva
 from irecgan.evaluation.online import known, play
 from irecgan.evaluation.references import REFERENCE_NAMES
 from irecgan.policies.interface import Policy
-from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy
-from irecgan.policies.oracle import SlateTablePolicy
+from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy, SlateTablePolicy
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPSpec, MDPWorld, draw_world
@@ -110,6 +109,14 @@ def test_a_log_of_other_items_is_told_once_a_run(
     evaluate([policy, policy], log=log, baselines=True, min_candidates=3)
     line = "other.csv: {:.0f} % of the items shown are unknown to run mine (run {})"
     assert caplog.messages == [line.format(100 * share, run) for run in (1, 2) if told]  # type: ignore[operator]
+
+
+def test_steps_that_are_left_out_are_told_of_once(policy: TrainedPolicy, caplog: pytest.LogCaptureFixture) -> None:
+    frame = small_log(20, seed=1).frame.with_columns(
+        pl.when(pl.col("step") > 0).then("click"), pl.when(pl.col("step") > 0).then("reward").fill_null(0.0)
+    )
+    evaluate([policy, policy], log=SessionLog.from_frame(frame), baselines=True, min_candidates=3)
+    assert caplog.text.count("steps in mid-session without a click are left out") == 1
 
 
 def test_results_are_repeatable_and_depend_on_the_seed(policy: TrainedPolicy) -> None:

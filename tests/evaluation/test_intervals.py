@@ -40,3 +40,6 @@ def test_exact_values_and_single_sessions() -> None:
     assert (alone.low, alone.mean, alone.high) == (0.5, 0.5, 0.5)
     assert str(Interval.exact(2.0)) == "2.000  (exact)"
     assert str(alone) == "0.500 [0.500, 0.500]"  # an estimate, however narrow
+    one = Interval(2.0, 2.0, 2.0, alone=True)
+    assert one.to_json() == {"mean": 2.0, "low": None, "high": None}
+    assert one.text(".1f", times=100, unit=" %") == "200.0 %"

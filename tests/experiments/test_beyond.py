@@ -22,11 +22,12 @@ from irecgan.experiments.beyond.settings import (
     WorldCell,
     cells,
 )
-from irecgan.experiments.beyond.tables import share_table, unit
+from irecgan.experiments.beyond.tables import choice_table, distillation_table, goal_table, notes, share_table
 from irecgan.experiments.frame.study import Json, run_study
 from irecgan.experiments.frame.verdicts import judge
 from irecgan.experiments.registry import find_experiment
 from irecgan.experiments.table1.settings import NAIVE, SHOP, Shop, Table1Cell
+from irecgan.worlds.mdp import MDPSpec, MDPWorld
 from irecgan.worlds.oracle import reference_values
 from small_logs import small_log, small_world
 
@@ -202,6 +203,16 @@ def test_the_report_tells_it_all() -> None:
     assert [goal["log"] for goal in conclusion.json["goals"]] == [f"{HISTORY} {x} 1,000" for x in ("mix", "random")]
 
 
+def test_one_world_has_no_interval_and_decides_nothing() -> None:
+    alone = SETTINGS.model_copy(update={"seeds": 1, "shop_seeds": 1})
+    conclusion = conclude(alone, results(alone))
+    assert "inf" not in conclusion.html.split("Verdicts")[1]
+    assert "[" not in conclusion.text
+    assert {goal["verdict"] for goal in conclusion.json["goals"]} == {"not decided"}
+    assert {claim["verdict"] for claim in conclusion.json["claims"]} == {"not decided"}
+    assert {row["share"]["low"] for panel in conclusion.json["panels"] for row in panel["rows"].values()} == {None}
+
+
 def test_a_report_without_auto_or_worlds_leaves_out_what_it_does_not_know() -> None:
     fixed = conclude(SETTINGS, [pair for pair in RESULTS if pair[0].row != AUTO])
     assert "What auto chose" not in fixed.html
@@ -256,6 +267,20 @@ def test_a_decision_is_kept_beside_what_it_led_to(tmp_path: Path) -> None:
         assert work(quick, shop, tmp_path / "shop")[row].keys() == {"rerank", "worth", "seconds"}
 
 
+def test_where_nothing_is_earned_nothing_is_divided_by_it() -> None:
+    found: list[tuple[BeyondCell, Json]] = []
+    for cell, told in RESULTS:
+        rows = {name: {**row, **played(0.0)} if "value" in row else row for name, row in told.items()}
+        found.append((cell, rows))
+    conclusion = conclude(SETTINGS, found)
+    (mix, random, small) = panels(found)
+    assert not mix.has()
+    assert choice_table([mix]).rows[0][-2] == ""
+    assert distillation_table([mix]).rows == [[mix.title, *["0.000 [0.000, 0.000]"] * 2, ""]]
+    assert [goal["log"] for goal in conclusion.json["goals"]] == [random.title]  # there is no share to reach
+    assert "%" not in " ".join(goal_table(goals([mix, random, small])).rows[0])
+
+
 @pytest.mark.parametrize(("ceilings", "cell"), [([2.0, 4.0], "50.0 [50.0, 50.0]"), ([2.0, 0.0], "1.500 [")])
 def test_where_a_ceiling_is_nothing_rewards_stand_in_place_of_shares(ceilings: list[float], cell: str) -> None:
     rows: dict[str, list[Json]] = {
@@ -264,4 +289,21 @@ def test_where_a_ceiling_is_nothing_rewards_stand_in_place_of_shares(ceilings: l
     }
     panel = Panel(("softmax", 10, 50, 10), "mix", 1_000, rows)
     assert share_table([panel]).rows[0][1].startswith(cell)
-    assert ("rewards stand in place" in unit([panel])) == (min(ceilings) == 0)
+    assert ("rewards stand in place" in " ".join(notes([panel]))) == (min(ceilings) == 0)
+
+
+def test_sessions_that_were_cut_are_told_of_everywhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a world where every slate is clicked no session ends."""
+    endless = {"reward": [[1.0] * 3], "transition": [[[1.0]] * 3], "slate_size": 2, "start_state": 0}
+    MDPWorld(MDPSpec.model_validate(endless)).save(tmp_path / "WORLD.json")
+    given = {"blocks": (), "shop_seeds": 0, "worlds": (str(tmp_path / "WORLD.json"),), "world_sessions": 10}
+    settings = SETTINGS.model_copy(update={**given, "evaluation_sessions": 6, "seeds": 1, "models": ("count",)})
+    cell = next(cell for cell in cells(settings) if cell.row == "count")
+    found = [(cell, work(settings, cell, tmp_path))]
+    assert found[0][1]["count"]["cut"] == 6
+    conclusion = conclude(settings, found)
+    assert "up to 6 of 6 sessions were cut after 1000 clicks" in caplog.text
+    assert conclusion.json["panels"][0]["rows"]["count"]["cut"] == 6
+    for text in ("Some sessions were cut after 1,000 clicks", "rewards stand in place of shares"):
+        assert text in conclusion.text
+        assert text in conclusion.html

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from irecgan.experiments.table1.per_session import Pooled
+from irecgan.experiments.table1.results import Part
 
 
 def repeat(sessions: list[str], steps: list[float], sums: list[float]) -> dict[str, dict[str, object]]:
@@ -32,6 +33,20 @@ def test_differences_are_of_the_same_sessions() -> None:
     assert ours.minus(theirs).interval().mean == 0
     with pytest.raises(ValueError, match="found other sessions or steps"):
         ours.minus(Pooled.of([repeat(["a", "c"], [1, 3], [0, 3])], "p@1"))
+
+
+def test_intervals_of_few_sessions_stay_within_what_can_be() -> None:
+    """Of three lists two or none are hit: by the normal approximation the shares reach above 1 and below 0."""
+    most, least = (
+        [{"sessions": repeat(["a", "b", "c"], [1, 1, 1], sums)}] for sums in ([1.0, 1.0, 0.0], [0.0, 0.0, 1.0])
+    )
+    part = Part("mine", "random", {"most": most, "least": least})
+    assert part.mean("most", "p@1").high == 1.0
+    assert part.mean("least", "p@1").low == 0.0
+    assert 0 < part.mean("most", "p@1").low < 2 / 3
+    assert part.less("most", "least", "p@1").high == 1.0
+    alone = Part("mine", "random", {"one": [{"sessions": repeat(["a"], [2], [1])}]})
+    assert str(alone.mean("one", "p@1")) == "0.500"
 
 
 def test_shares_spread_as_their_interval_does() -> None:

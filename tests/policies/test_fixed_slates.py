@@ -1,6 +1,7 @@
 import torch
 
-from irecgan.policies.oracle import SlateTablePolicy, StaticPolicy
+from irecgan.policies.logging import SlateTablePolicy
+from irecgan.policies.static import StaticPolicy
 from irecgan.worlds.interface import Scene
 
 

@@ -207,8 +207,15 @@ def test_wrong_settings_are_named_and_leave_nothing(settings: dict[str, object],
 def test_divergence_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     wild = {**TINY, "user_learning_rate": 1e30}
     with pytest.raises(UserError, match="not finite"):
-        irecgan.train(small_log(), recipe="lstm", out=tmp_path / "run", settings=wild)
+        irecgan.train(small_log(), recipe="lstm", out=tmp_path / "new" / "run", settings=wild)
     assert not list(tmp_path.iterdir())
+
+
+def test_divergence_is_told_with_the_course_that_led_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([2.0, 40.0, float("nan")])
+    monkeypatch.setattr("irecgan.training.phases.mean_loss", lambda *_, **__: next(losses))
+    with pytest.raises(UserError, match=r"^fit-user 2: user/validation is not finite \(2 -> 40 -> nan\); try lower"):
+        irecgan.train(small_log(), recipe="lstm", out=tmp_path / "run", settings=TINY)
 
 
 def test_logs_with_nothing_to_learn_from_are_refused(tmp_path: Path) -> None:

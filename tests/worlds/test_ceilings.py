@@ -9,8 +9,7 @@ from tiny_worlds import best_listed_value, listed_values, slates_of, tiny_worlds
 from irecgan.data.batch import NOTHING
 from irecgan.errors import UserError
 from irecgan.policies.interface import Policy
-from irecgan.policies.logging import MaxPolicy, MixPolicy, NoMemory, RandomPolicy
-from irecgan.policies.oracle import SlateTablePolicy
+from irecgan.policies.logging import MaxPolicy, MixPolicy, NoMemory, RandomPolicy, SlateTablePolicy
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPWorld, draw_world, mix_band

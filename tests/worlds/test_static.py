@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from tiny_worlds import Slate, listed_values, slates_of, tiny_worlds, world_of
 
 from irecgan.errors import UserError
-from irecgan.policies.oracle import StaticPolicy
+from irecgan.policies.static import StaticPolicy
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.worlds import static

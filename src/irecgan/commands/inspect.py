@@ -15,8 +15,8 @@ from irecgan.tables import aligned
 from irecgan.training.config import TrainingConfig
 
 HELP = """Describe a session log, or the parts of a prepared directory: counts, lengths, shares of clicks and
-rewards, popular items, and what may surprise a training. Of a run: how it came about, what it chose and why, and
-what the terms of its user model say, in words."""
+rewards, popular items, and what may surprise a training; or name all rules that it breaks. Of a run: how it came
+about, what it chose and why, and what the terms of its user model say, in words."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> Output:
         return Output(_run_text(found), found.to_json())
     prepared = find_prepared(args.log)
     if prepared is None:
-        inspection = inspect_log(SessionLog.read(args.log))
+        inspection = inspect_log(SessionLog.read(args.log, every=True))
         return Output(_text(inspection), inspection.to_json())
     paths = (prepared.train, prepared.validation, prepared.test)
-    parts = {path.stem: inspect_log(SessionLog.read(path)) for path in paths}
+    parts = {path.stem: inspect_log(SessionLog.read(path, every=True)) for path in paths}
     text = "\n\n".join(_text(inspection) for inspection in parts.values())
     return Output(text, {"parts": {name: inspection.to_json() for name, inspection in parts.items()}})
 

@@ -156,7 +156,7 @@ def _ids(option: str, text: str, catalogue: Catalogue) -> list[ItemId]:
     _expect_text(option, text)
     if not catalogue.items.dtype.is_integer():
         return list(parts)
-    return [int(part) if part.isdecimal() and str(int(part)) == part else part for part in parts]
+    return [int(part) if part.removeprefix("-").isdecimal() and str(int(part)) == part else part for part in parts]
 
 
 def _unknown(ids: Sequence[ItemId], catalogue: Catalogue) -> list[ItemId]:

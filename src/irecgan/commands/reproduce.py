@@ -14,6 +14,9 @@ HELP = """Run an experiment of the paper, or the one beyond it, and write its ce
 same command goes on with an experiment that was interrupted. 'quick' takes up to 15 minutes on 2 cores and is small;
 'paper' is the full grid; 'goals', of beyond alone, is its worlds for which goals were set."""
 
+_OPTIONS = {"logs": "--log", "worlds": "--world", "models": "--models", "seeds": "--seeds"}
+"""Options that are settings, which have names of their own."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -41,15 +44,18 @@ def run(args: argparse.Namespace) -> Output:
     """Run, or go on."""
     experiment = find_experiment(args.experiment)
     executor = chosen_executor(args)
-    settings = experiment.preset(args.preset).changed(_given(args))
+    given = _given(args)
+    settings = experiment.preset(args.preset).changed(
+        {**dict(map(_setting, args.settings)), **given}, {key: _OPTIONS[key] for key in given}
+    )
     conclusion = run_study(experiment, settings, args.out, executor)
     report = args.out / REPORT
     return Output(f"{conclusion.text}\nreport: {report}", {**conclusion.json, "report": str(report)})
 
 
 def _given(args: argparse.Namespace) -> dict[str, object]:
-    """The settings that the options change."""
-    given: dict[str, object] = dict(map(_setting, args.settings))
+    """The settings that the options of `_OPTIONS` change."""
+    given: dict[str, object] = {}
     if args.log:
         given["logs"] = tuple(str(path.resolve()) for path in args.log)
     if args.world:

@@ -10,7 +10,7 @@ from irecgan.commands.interface import Output
 from irecgan.data.log import SessionLog
 from irecgan.data.reading import written_format
 from irecgan.errors import UserError
-from irecgan.files import refuse_existing
+from irecgan.files import parents_made, refuse_existing
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import logging_policies
 from irecgan.policies.presented import presented_orders
@@ -54,7 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help=f"cut sessions after T clicks (default: {LONGEST})",
     )
-    add("--seed", type=int, default=0, metavar="S", help="of the world drawn and of the sessions (default: 0)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="of the world drawn and of the sessions; with --world of these (default: 0)",
+    )
 
 
 def run(args: argparse.Namespace) -> Output:
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace) -> Output:
     written_format(args.out)  # before any session is played
     world = _world(args)
     path = args.world or args.out.parent / WORLD_FILE
-    _refuse_another(world, path)
+    _refuse_another(world, path, args.seed)
     log = simulated_log(
         _policy(args.policy, world),
         world,
@@ -76,14 +82,15 @@ def run(args: argparse.Namespace) -> Output:
         name=str(args.out),
     )
     drawn = not path.exists()
-    if drawn:
-        world.save(path)
-    try:
-        log.write(args.out)
-    except BaseException:
+    with parents_made(args.out):
         if drawn:
-            path.unlink()
-        raise
+            world.save(path)
+        try:
+            log.write(args.out)
+        except BaseException:
+            if drawn:
+                path.unlink()
+            raise
     return _output(args.out, path, args.policy, log)
 
 
@@ -92,25 +99,34 @@ def _world(args: argparse.Namespace) -> MDPWorld | ShopWorld:
     if args.world:
         _refuse(given, "found together with --world, expected one or the other")
         return load_world(args.world)
-    if given.get("law") != SHOP:
-        return draw_world(**{**_DRAWN, **given}, seed=args.seed)
-    del given["law"]
-    _refuse([name for name in given if name != "items"], f"found together with --law {SHOP}, expected --items alone")
-    return draw_shop(**given, seed=args.seed)
+    shop = given.get("law") == SHOP
+    if shop:
+        del given["law"]
+        strange = [name for name in given if name != "items"]
+        _refuse(strange, f"found together with --law {SHOP}, expected --items alone")
+    try:
+        return draw_shop(**given, seed=args.seed) if shop else draw_world(**{**_DRAWN, **given}, seed=args.seed)
+    except UserError as error:  # it begins with the name of what is wrong
+        name, _, found = str(error).partition(":")
+        raise UserError(f"{_option(name)}:{found}") from None
 
 
 def _refuse(names: Iterable[str], problem: str) -> None:
     """Raise UserError for the first of the options ``names``."""
     for name in names:
-        raise UserError(f"--{name.replace('_', '-')}: {problem}")
+        raise UserError(f"{_option(name)}: {problem}")
 
 
-def _refuse_another(world: MDPWorld | ShopWorld, path: Path) -> None:
-    """Raise UserError when ``path`` holds another world than ``world``."""
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _refuse_another(world: MDPWorld | ShopWorld, path: Path, seed: int) -> None:
+    """Raise UserError when ``path`` holds another world than ``world``, drawn by ``seed``."""
     if path.exists() and load_world(path).spec != world.spec:
         raise UserError(
-            f"{path}: found another world, expected none or the one drawn here; "
-            f"log from it with --world {path}, or write the log to another folder"
+            f"{path}: found another world than the one drawn by --seed {seed} and its options; for other sessions of "
+            f"that world give --world {path} --seed {seed} alone, for a world of its own write --out to another folder"
         )
 
 

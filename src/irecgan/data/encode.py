@@ -28,12 +28,17 @@ from irecgan.data.sparse import SparseRows
 
 
 def encode(
-    log: Log, catalogue: Catalogue, *, final_slates: bool | None = None, context: Code | None = None
+    log: Log,
+    catalogue: Catalogue,
+    *,
+    final_slates: bool | None = None,
+    context: Code | None = None,
+    warns: bool = True,
 ) -> Sessions:
     """The sessions of ``log`` as tensors, in the order of the log.
 
     The last step of a session, if nothing was clicked, is its end step (``c_end``). Steps in mid-session in which
-    nothing was clicked are left out (the paper's assumption 1), with a warning that counts them.
+    nothing was clicked are left out (the paper's assumption 1), with a warning that counts them if it ``warns``.
 
     ``final_slates``: whether the log shows the slates at which users left; by default if it does, see
     `irecgan.data.log.Ends`. A session whose last step is a click was then cut off, and has no end step.
@@ -45,15 +50,21 @@ def encode(
 
     Raises UserError when the log lacks a context column, or a value is not of its kind.
     """
-    return Sessions.concat(list(encoded_parts(log, catalogue, final_slates=final_slates, context=context)))
+    parts = encoded_parts(log, catalogue, final_slates=final_slates, context=context, warns=warns)
+    return Sessions.concat(list(parts))
 
 
 def encoded_parts(
-    log: Log, catalogue: Catalogue, *, final_slates: bool | None = None, context: Code | None = None
+    log: Log,
+    catalogue: Catalogue,
+    *,
+    final_slates: bool | None = None,
+    context: Code | None = None,
+    warns: bool = True,
 ) -> Iterator[Sessions]:
     """The sessions of `encode`, some thousands at a time: what is made on the way never exists for all at once."""
     keep = log.ends_unclicked if final_slates is None else final_slates
-    if skipped := log.skipped:
+    if warns and (skipped := log.skipped):
         logging.getLogger("irecgan").warning(
             "%s: %d steps in mid-session without a click are left out", log.name, skipped
         )

@@ -109,13 +109,14 @@ class SessionLog:
         return cls(frame, name)
 
     @classmethod
-    def read(cls, path: Path | str) -> "SessionLog":
+    def read(cls, path: Path | str, *, every: bool = False) -> "SessionLog":
         """Read Parquet (a file or a directory of files), CSV or JSON lines (also .gz, .zst).
 
-        Raises UserError where the log is wrong, or there is not enough memory for it.
+        Raises UserError where the log is wrong, with ``every`` for each rule that it breaks; or where there is not
+        enough memory for it.
         """
         refuse_too_large([Path(path)])
-        return cls.from_frame(read_frame(Path(path)), str(path))
+        return cls(validated(read_frame(Path(path)), str(path), every=every), str(path), checked=True)
 
     def write(self, path: Path | str) -> None:
         """Write Parquet, CSV or JSON lines, by the suffix of ``path``; nothing half-written is left.

@@ -19,7 +19,7 @@ from irecgan.data.sources.registry import SOURCES, Format
 from irecgan.data.splits import SPLITS, Shares, split_parts
 from irecgan.data.validation import validated
 from irecgan.errors import UserError
-from irecgan.files import atomic_directory, refuse_existing, write_json
+from irecgan.files import atomic_directory, refuse_directory, write_json
 from irecgan.seeding import Streams
 
 
@@ -98,7 +98,7 @@ def prepare(
 
     """
     form = _form(source, split)
-    refuse_existing(out)
+    refuse_directory(out)
     streams, parts_of = Streams(seed), shares or form.shares
     given = None if items is None else read_item_columns(items)
     rules: tuple[Filter, ...] = (RepeatsInSlate(), ClickOutsideSlate(), *(filters or form.filters))

@@ -1,6 +1,7 @@
 """The rules of a session log, each checked over whole columns; a breach names file, row and column."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import polars as pl
 
@@ -38,12 +39,12 @@ _ISO = r"^\d{4}-\d\d-\d\d([T ]|$)"
 _LARGEST_REWARD = 1e18  # its square is still a finite float32
 
 
-def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.DataFrame:
+def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False, every: bool = False) -> pl.DataFrame:
     """The canonical form of a raw frame: typed columns, sessions in order of first appearance.
 
     With ``mendable`` the breaches that `irecgan.data.filters` mends are let pass: an item twice in a slate, and a click
     outside its slate, unless all are, or it is a word for nothing. Raises UserError for the first other breach of the
-    rules in ``_rules``.
+    rules in ``_rules``; with ``every`` for the first breach of every rule, if all columns have types that fit.
     """
     if frame.is_empty():
         raise UserError(f"{name}: has no rows; expected one row per step of a session")
@@ -51,19 +52,46 @@ def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False) -> pl.D
         raise UserError(f"{name}: column {ROW}: is a name that irecgan keeps for itself; expected another")
     order = _order_column(frame, name)
     typed = _typed(frame.with_row_index(ROW, offset=1), order, name)
-    for column, broken, expected in _rules(typed, order):
-        if mendable and expected in _MENDABLE:
-            continue
-        for part in slices(typed):
-            breach = part.filter(broken).head(1)
-            if len(breach):
-                raise (_outside if expected == _INSIDE else _breach)(typed, name, column, breach, expected)
-    if mendable:
-        _refuse_words(typed, name)
-        _expect_clicks_inside(typed, name)
+    breach = _every_breach(typed, order, name) if every else _first_breach(typed, order, name, mendable=mendable)
+    if breach is not None:
+        raise breach
     rows = _arranged(typed, order)[ROW]
     typed = typed.drop(ROW, FILE, ROW_IN_FILE, strict=False)
     return typed if _is_count(rows) else typed.select(pl.all().gather(rows - 1))
+
+
+def _first_breach(frame: pl.DataFrame, order: str, name: str, *, mendable: bool) -> UserError | None:
+    """Of all rules, or with ``mendable`` of those that nothing mends; None where there is none."""
+    rules = (rule for rule in _rules(frame, order) if not (mendable and rule[2] in _MENDABLE))
+    worse = _beyond_mending(frame, name) if mendable else ()
+    return next(chain(_of_rules(frame, name, rules), worse), None)
+
+
+def _every_breach(frame: pl.DataFrame, order: str, name: str) -> UserError | None:
+    """The first of each rule in one line, which says where `irecgan prepare` mends it; None where there is none."""
+    found: list[str] = []
+    for rule in _rules(frame, order):
+        for breach in _of_rules(frame, name, [rule]):
+            worse = list(_beyond_mending(frame, name)) if rule[2] == _INSIDE else []
+            mended = " (irecgan prepare mends this)" if rule[2] in _MENDABLE else ""
+            found += map(str, worse) if worse else [f"{breach}{mended}"]
+    return UserError("; also ".join(found)) if found else None
+
+
+def _of_rules(frame: pl.DataFrame, name: str, rules: Iterable[Rule]) -> Iterator[UserError]:
+    """The first breach of each of the ``rules`` that are broken."""
+    for column, broken, expected in rules:
+        for part in slices(frame):
+            breach = part.filter(broken).head(1)
+            if len(breach):
+                yield (_outside if expected == _INSIDE else _breach)(frame, name, column, breach, expected)
+                break
+
+
+def _beyond_mending(frame: pl.DataFrame, name: str) -> Iterator[UserError]:
+    """Clicks outside their slates that tell of something worse."""
+    yield from _words(frame, name)
+    yield from _all_outside(frame, name)
 
 
 def order_column(frame: pl.DataFrame) -> str:
@@ -308,18 +336,19 @@ def _rules(frame: pl.DataFrame, order: str) -> Iterator[Rule]:
         yield PROPENSITY, propensity.is_not_null() & outside, "a number in (0, 1]"
 
 
-def _refuse_words(frame: pl.DataFrame, name: str) -> None:
-    """Raise UserError for a word for nothing as a click: the step would be dropped, and may end its session."""
+def _words(frame: pl.DataFrame, name: str) -> Iterator[UserError]:
+    """A word for nothing as a click: the step would be dropped, and may end its session."""
     if frame.schema[CLICK] != pl.String:
         return
     for part in slices(frame):
         breach = part.filter(pl.col(CLICK).is_in(_WORDS)).filter(~_INSIDE_SLATE).head(1)
         if len(breach):
-            raise _breach(frame, name, CLICK, breach, "an empty cell, or null, where nothing was clicked")
+            yield _breach(frame, name, CLICK, breach, "an empty cell, or null, where nothing was clicked")
+            return
 
 
-def _expect_clicks_inside(frame: pl.DataFrame, name: str) -> None:
-    """Raise UserError where there are clicks, and none is in its slate: they are written in two ways."""
+def _all_outside(frame: pl.DataFrame, name: str) -> Iterator[UserError]:
+    """The first click where there are some, and none is in its slate: they are written in two ways."""
     breach = frame.clear()
     for part in slices(frame):
         clicked = part.filter(pl.col(CLICK).is_not_null())
@@ -331,7 +360,7 @@ def _expect_clicks_inside(frame: pl.DataFrame, name: str) -> None:
         expected = (
             "at least one click of the log in its slate, whose ids are written alike (in CSV, spaces between them)"
         )
-        raise _outside(frame, name, CLICK, breach, expected)
+        yield _outside(frame, name, CLICK, breach, expected)
 
 
 def _is_blank(ids: pl.Expr, kind: pl.DataType) -> pl.Expr:

@@ -19,13 +19,12 @@ from irecgan.errors import UserError
 from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.metrics import TIE_RULE
 from irecgan.evaluation.offline import METRICS, RerankResult, rerank
-from irecgan.evaluation.online import OnlineResult, play
+from irecgan.evaluation.online import OnlineResult, play, warn_of_cuts
 from irecgan.evaluation.references import REFERENCE_NAMES, references, shop_references
 from irecgan.evaluation.shop import ShopEvaluation, ShopResult, play_in_shop
 from irecgan.policies.interface import Policy, Scorer
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from irecgan.seeding import Streams
-from irecgan.simulation import LONGEST
 from irecgan.tables import aligned
 from irecgan.worlds.loading import load_world
 from irecgan.worlds.mdp import MDPWorld
@@ -214,9 +213,9 @@ def _offline(
     if baselines:
         first = next(iter(policies.values()))
         groups.append((first.catalogue, None, _baselines(first).scorers(streams.torch("random"))))
-    results = {}
+    results: dict[str, RerankResult] = {}
     for catalogue, context, scorers in tqdm(groups, desc="rerank", disable=None, leave=False):
-        sessions = encode(log, catalogue, context=context)
+        sessions = encode(log, catalogue, context=context, warns=not results)  # what is left out is the same for all
         if (run := next(iter(scorers))) in policies:
             _tell_unknown(run, sessions, log.name)
         for name, scorer in scorers.items():
@@ -268,14 +267,7 @@ def _in_world(
     if baselines:
         refuse_endless(given)  # of which there are no ceilings, before all else is played
     top, sampled = _online(policies, given, baselines, sessions, streams)
-    if cut := max(result.cut for result in top.values()):
-        logging.getLogger("irecgan").warning(
-            "%s: up to %d of %d sessions were cut after %d clicks, which exact values are not",
-            name,
-            cut,
-            sessions,
-            LONGEST,
-        )
+    warn_of_cuts(name, max(result.cut for result in top.values()), sessions)
     return OnlineEvaluation(top, sampled, name, sessions)
 
 

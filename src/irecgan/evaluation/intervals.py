@@ -1,6 +1,6 @@
 """Means with 95 % intervals. Sessions are the unit: the steps of one session are not independent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +27,32 @@ class Interval:
         """A value that is known."""
         return cls(value, value, value, known=True)
 
-    def to_json(self) -> dict[str, float]:
-        """``mean``, ``low``, ``high``."""
-        return {"mean": self.mean, "low": self.low, "high": self.high}
+    def to_json(self) -> dict[str, float | None]:
+        """``mean``, ``low``, ``high``; of one value the last two are None."""
+        low, high = (None, None) if self.alone else (self.low, self.high)
+        return {"mean": self.mean, "low": low, "high": high}
+
+    def within(self, least: float, most: float) -> "Interval":
+        """The same of a number that can only be from ``least`` to ``most``: approximations reach beyond.
+
+        >>> str(Interval(0.9, 0.7, 1.1).within(0, 1))
+        '0.900 [0.700, 1.000]'
+        """
+        return replace(self, low=max(self.low, least), high=min(self.high, most))
+
+    def text(self, form: str = ".3f", *, times: float = 1, unit: str = "") -> str:
+        """For people: every number ``times`` so much in the format ``form``, and the ``unit`` after the mean.
+
+        >>> Interval(0.5, 0.25, 0.75).text("+.1f", times=100, unit=" %"), str(Interval(0.5, 0.5, 0.5, alone=True))
+        ('+50.0 % [+25.0, +75.0]', '0.500')
+        """
+        mean, low, high = (format(times * number, form) for number in (self.mean, self.low, self.high))
+        if self.known:
+            return f"{mean}{unit}  (exact)"
+        return f"{mean}{unit}" if self.alone else f"{mean}{unit} [{low}, {high}]"
 
     def __str__(self) -> str:
-        if self.known:
-            return f"{self.mean:.3f}  (exact)"
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return self.text()
 
 
 def bootstrap_ratios(totals: Floats, counts: Floats, generator: np.random.Generator) -> list[Interval]:

@@ -1,5 +1,6 @@
 """The simulated online test (7.1): policies play in a world whose truth is known."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,7 @@ from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.simulation import LONGEST
 from irecgan.worlds.mdp import MDPWorld
-from irecgan.worlds.oracle import policy_value
-from irecgan.worlds.values import candidate_visits, slate_candidates
+from irecgan.worlds.values import candidate_values, candidate_visits, slate_candidates
 
 DEPTH = 10  # coverage@1 .. coverage@10
 _CHUNK = 5_000
@@ -44,6 +44,18 @@ class OnlineResult:
         }
 
 
+def warn_of_cuts(name: str, cut: int, sessions: int) -> None:
+    """Warn where up to ``cut`` of the ``sessions`` of a policy in the world ``name`` did not end by themselves."""
+    if cut:
+        logging.getLogger("irecgan").warning(
+            "%s: up to %d of %d sessions were cut after %d clicks, which exact values are not",
+            name,
+            cut,
+            sessions,
+            LONGEST,
+        )
+
+
 def play(policy: Policy[Any], world: MDPWorld, sessions: int, streams: Streams) -> OnlineResult:
     """Play ``sessions`` sessions.
 
@@ -60,10 +72,11 @@ def play(policy: Policy[Any], world: MDPWorld, sessions: int, streams: Streams) 
 
 def known(world: MDPWorld, slates: Tensor) -> OnlineResult:
     """What is played by one fixed slate per true state (m, K), exactly, sessions never being cut."""
-    visits = candidate_visits(world, slate_candidates(world.reward, slates))  # (m,)
+    candidate = slate_candidates(world.reward, slates)
+    visits = candidate_visits(world, candidate)  # (m,)
     state = torch.arange(world.state_count)
     covered = coverage(slates, state, world.ranking, min(DEPTH, world.catalogue_size))  # (m, depth)
-    value = float(policy_value(world, slates)[world.start_state])
+    value = float(candidate_values(world, candidate)[world.start_state])
     found = (visits @ covered / visits.sum()).tolist()
     return OnlineResult(Interval.exact(value), [Interval.exact(share) for share in found], clicks=value, cut=0)
 

@@ -9,8 +9,8 @@ from irecgan.evaluation.online import OnlineResult, known, play
 from irecgan.policies.belief import BeliefPolicy, QMDPPolicy
 from irecgan.policies.interface import Policy
 from irecgan.policies.logging import MaxPolicy, MixPolicy, RandomPolicy, logging_policies
-from irecgan.policies.oracle import StaticPolicy
 from irecgan.policies.presented import AppealOrder, presented_orders
+from irecgan.policies.static import StaticPolicy
 from irecgan.runs.trained import TrainedPolicy
 from irecgan.seeding import Streams
 from irecgan.worlds.mdp import MDPWorld

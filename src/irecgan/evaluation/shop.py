@@ -60,7 +60,12 @@ class ShopEvaluation:
     def table(self) -> str:
         """A table for a terminal, best first."""
         rows = [
-            [name, _of_1000(r.cumulative_reward), str(r.clicks), *(f"{i.mean:.3f}" for i in r.best_found.values())]
+            [
+                name,
+                r.cumulative_reward.text(".1f", times=1000),
+                str(r.clicks),
+                *(f"{i.mean:.3f}" for i in r.best_found.values()),
+            ]
             for name, r in sorted(self.runs.items(), key=lambda pair: -pair[1].cumulative_reward.mean)
         ]
         heads = ["policy", "purchases of 1,000 sessions", "clicks per session", *(f"best found@{r}" for r in DEPTHS)]
@@ -110,7 +115,3 @@ def best_found(appeal: Tensor) -> Tensor:
     depth = torch.tensor(DEPTHS).minimum(size)  # (M, R)
     shown = torch.arange(appeal.shape[1]) < depth[:, :, None]  # (M, R, K)
     return ((place[:, None] < depth[:, :, None]) & shown).sum(2) / depth.clamp(min=1).double()
-
-
-def _of_1000(interval: Interval) -> str:
-    return f"{1000 * interval.mean:.1f} [{1000 * interval.low:.1f}, {1000 * interval.high:.1f}]"

@@ -103,18 +103,17 @@ class RecurrentUserModel(nn.Module):
         self.reward_law = reward_law or RewardLaw()
         self.catalogue_size = size.items
 
-    def forward(self, batch: SessionBatch, learning: Learning | None = None, *, ranked: bool = True) -> UserPrediction:
+    def forward(self, batch: SessionBatch, learning: Learning | None = None) -> UserPrediction:
         """Scores at the M real steps of ``batch``.
 
         Args:
             batch: logged sessions, or generated ones, whose slates are in no ranker's order.
             learning: while U learns from the log that its statistics count, whose sessions are then left out of them.
-            ranked: whether terms read the order of logged slates.
 
         """
         states = self.encoder(batch.click, batch.context, batch.steps)[batch.real]  # (M, H)
         clicked = self._embedded(batch.click[batch.real])  # (M, E)
-        scores = self._slate_scores(batch, states, learning, ranked=ranked)
+        scores = self._slate_scores(batch, states, learning, ranked=True)
         stop = self.stop(states).squeeze(-1)
         return UserPrediction(
             scores=scores,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -43,12 +43,17 @@ class Memoryless:
         return state
 
 
-class LoggingPolicy(Policy[NoMemory], Protocol):
-    """A policy whose chance to show an item in a given true state is known."""
+@runtime_checkable
+class TellsInclusion(Protocol):
+    """Whoever knows with what chance an item is shown in a given true state."""
 
     def inclusion(self, world: MDPWorld) -> Tensor:
         """The probability that an item stands in the slate of a state. (m, n) float64"""
         ...
+
+
+class LoggingPolicy(Policy[NoMemory], TellsInclusion, Protocol):
+    """A policy whose chance to show an item, and a slate, in a given true state is known."""
 
     def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:
         """Log probability of exactly ``slate`` (B, K), in its order, in every state. (B, m) float64"""
@@ -79,14 +84,17 @@ class RandomPolicy(Memoryless):
         )
 
 
-class MaxPolicy(Memoryless):
-    """Shows the items of highest reward in the true state, best first. Observes the state."""
+class SlateTablePolicy(Memoryless):
+    """Shows one fixed slate per true state. Observes the state: with the best slates, the oracle.
 
-    def __init__(self, world: MDPWorld) -> None:
-        self.slates = world.ranking[:, : world.slate_size]  # (m, K)
+    ``slates`` (m, K), as in ``optimal_value(world).slates``.
+    """
+
+    def __init__(self, slates: Tensor) -> None:
+        self.slates = slates
 
     def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
-        """The best slates of the true states. (B, K)"""
+        """The slates of the true states. (B, K)"""
         return self.slates[observed(scene)]
 
     def inclusion(self, world: MDPWorld) -> Tensor:
@@ -94,8 +102,15 @@ class MaxPolicy(Memoryless):
         return torch.zeros_like(world.reward).scatter(1, self.slates, 1.0)
 
     def slate_log_chance(self, world: MDPWorld, slate: Tensor) -> Tensor:  # noqa: ARG002
-        """0 in the states of which ``slate`` (B, K) is the best, else -inf. (B, m)"""
+        """0 in the states whose slate ``slate`` (B, K) is, else -inf. (B, m)"""
         return _only(slate, self.slates)
+
+
+class MaxPolicy(SlateTablePolicy):
+    """Shows the items of highest reward in the true state, best first. Observes the state."""
+
+    def __init__(self, world: MDPWorld) -> None:
+        super().__init__(world.ranking[:, : world.slate_size])
 
 
 class MixPolicy(Memoryless):

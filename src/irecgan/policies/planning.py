@@ -24,6 +24,8 @@ _STEPS = 6
 """Of each kind, in the search for a slate."""
 _CONVERGED = 1e-4
 """Relative gain of a backup below which a round is over."""
+_BACKUPS = 20
+"""Improvements of a plan at the same beliefs, at most."""
 _IMPROVEMENTS = 50
 """Of a policy that sees the states, at most."""
 _CELLS = 4_000_000
@@ -61,9 +63,7 @@ def posterior(model: CandidateModel, belief: Tensor, slate: Tensor, click: Tenso
     return torch.where(mass > 0, joint / nonzero_divisor(mass), 1 / model.states)
 
 
-def make_plan(
-    world: MDPWorld, generator: torch.Generator, *, beliefs: int = 256, rounds: int = 4, backups: int = 20
-) -> Plan:
+def make_plan(world: MDPWorld, generator: torch.Generator, *, beliefs: int = 256, rounds: int = 4) -> Plan:
     """A plan for sessions in ``world``, from its start state; see `improved_plan`.
 
     It begins with fixed slates, so it is never worth less than ``best_static_slate``. Raises UserError in a
@@ -71,9 +71,7 @@ def make_plan(
     """
     refuse_endless(world)
     plan = _fixed_slates(world)
-    return improved_plan(
-        CandidateModel.of_world(world), plan, generator, beliefs=beliefs, rounds=rounds, backups=backups
-    )
+    return improved_plan(CandidateModel.of_world(world), plan, generator, beliefs=beliefs, rounds=rounds)
 
 
 def improved_plan(
@@ -83,12 +81,11 @@ def improved_plan(
     *,
     beliefs: int = 256,
     rounds: int = 4,
-    backups: int = 20,
 ) -> Plan:
     """A plan that is worth no less than ``plan`` at any belief that was looked at.
 
     In each of ``rounds`` rounds sessions are played by the plan so far, at most ``beliefs`` different
-    beliefs that they met are kept, and the plan is improved at these up to ``backups`` times. In the first round
+    beliefs that they met are kept, and the plan is improved at these, up to _BACKUPS times. In the first round
     each slate is the best one if the state were seen from the next click on: a poor plan would meet few beliefs.
     """
     start = start_belief(model, 1)
@@ -102,7 +99,7 @@ def improved_plan(
         met = torch.cat(_meet(model, slates, sessions, generator)).unique(dim=0)
         chosen = torch.randperm(len(met), generator=generator)[: beliefs - 1]
         points = torch.cat([start, met[chosen]])
-        for _ in range(backups):
+        for _ in range(_BACKUPS):
             before = plan.choose(points)[1]
             plan = _improve(model, plan, points)
             gain = plan.choose(points)[1] - before

@@ -8,11 +8,11 @@ from irecgan.data.order import in_order
 from irecgan.models.user import RecurrentUserModel, UserPrediction
 from irecgan.training.distributed import ALONE, Processes
 
+_BATCH = 256
+
 
 @torch.no_grad()
-def calibrate_stop(
-    user: RecurrentUserModel, sessions: Sessions, batch_size: int = 256, processes: Processes = ALONE
-) -> float:
+def calibrate_stop(user: RecurrentUserModel, sessions: Sessions, processes: Processes = ALONE) -> float:
     """Shift the score of c_end so that ``user`` expects as many ends in ``sessions`` as there are.
 
     Gives the shift. Stochastic steps leave the overall rate of stopping off by 10 % and more, and the
@@ -20,7 +20,7 @@ def calibrate_stop(
     calibration in the large (Steyerberg, 2009, "Clinical prediction models").
     """
     logits, ended = [torch.empty(0, device=processes.device)], torch.zeros((), device=processes.device)
-    for rows in in_order(sessions.steps, batch_size)[processes.rank :: processes.size]:
+    for rows in in_order(sessions.steps, _BATCH)[processes.rank :: processes.size]:
         batch = sessions.batch(rows).to(processes.device)
         prediction: UserPrediction = user(batch)
         stop = prediction.outcome[:, -1]

@@ -115,19 +115,17 @@ def with_clicks(data: TrainingData, name: str) -> TrainingData:
     return data
 
 
-def hold_out(
-    sessions: Sessions, share: float, generator: torch.Generator, name: str = "log"
-) -> tuple[Sessions, Sessions]:
+def hold_out(sessions: Sessions, share: float, generator: torch.Generator) -> tuple[Sessions, Sessions]:
     """Split off a random ``share`` of the sessions: the rest, and those held out.
 
-    Raises UserError, with the log's ``name``, when there are fewer than 2 sessions.
+    Raises UserError when there are fewer than 2.
     """
-    rest, held = hold_out_rows(len(sessions), share, generator, name)
+    rest, held = hold_out_rows(len(sessions), share, generator)
     return sessions.select(rest), sessions.select(held)
 
 
 def hold_out_rows(sessions: int, share: float, generator: torch.Generator, name: str = "log") -> tuple[Tensor, Tensor]:
-    """The rows, rising, of `hold_out` in so many ``sessions``."""
+    """The rows, rising, of `hold_out` in so many ``sessions`` of the log ``name``."""
     if sessions < 2:
         raise UserError(f"{name}: found {sessions} session; expected at least 2, to hold one out")
     order = torch.randperm(sessions, generator=generator)

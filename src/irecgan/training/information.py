@@ -15,6 +15,7 @@ from irecgan.policies.co_click import co_clicks
 
 SESSIONS = 50_000
 """Sessions at most from which the covariance of the weights is computed."""
+_BATCH = 64
 _PRIOR = 0.01
 """Precision of a weight of which the log says nothing: a standard deviation of 10."""
 
@@ -75,13 +76,13 @@ class _Information:
     spread: Tensor  # (F, F) the sum over sessions of the outer products of their gradients
 
 
-def _information(user: UserWithTerms, sessions: Sessions, batch_size: int = 64) -> _Information:
+def _information(user: UserWithTerms, sessions: Sessions) -> _Information:
     """That of ``sessions``; of more than SESSIONS the first ones count for all."""
     assert user.terms is not None
     weight = user.terms.weight.detach().double()
     counted = sessions.select(torch.arange(min(SESSIONS, len(sessions))))
     hessian, scores = torch.zeros(len(weight), len(weight), dtype=torch.float64, device=weight.device), []
-    for rows in in_order(counted.steps, batch_size):
+    for rows in in_order(counted.steps, _BATCH):
         part, score = _batch_information(user, counted, rows)
         hessian += part
         scores.append(score)

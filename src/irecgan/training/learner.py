@@ -16,6 +16,9 @@ from irecgan.training.journal import Journal
 
 Loss = Callable[[SessionBatch], Tensor]
 
+_MEASURED = 256
+"""Sessions in a batch of which a loss is only measured."""
+
 
 class Learner:
     """One model that learns: Adam with the norm of its gradient clipped, if ``clip`` is given.
@@ -137,9 +140,9 @@ class Fitted:
 
 
 @torch.no_grad()
-def mean_loss(loss: Loss, sessions: Sessions, batch_size: int = 256, processes: Processes = ALONE) -> float:
+def mean_loss(loss: Loss, sessions: Sessions, processes: Processes = ALONE) -> float:
     """The mean loss per session, without learning; every process takes some of the batches."""
     total = torch.zeros((), dtype=torch.float64, device=processes.device)
-    for rows in in_order(sessions.steps, batch_size)[processes.rank :: processes.size]:
+    for rows in in_order(sessions.steps, _MEASURED)[processes.rank :: processes.size]:
         total += loss(sessions.batch(rows).to(processes.device)).double() * len(rows)
     return float(processes.sum(total)) / len(sessions)

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def _run_phase(
     observe: Observer | None,
     guarded: bool,
 ) -> None:
-    limit = phase.limit(lab)
+    limit, measured = phase.limit(lab), list[dict[str, float]]()
     if observe is not None:
         observe(phase, progress.unit)
     with tqdm(total=limit, initial=progress.unit, desc=phase.name, disable=_quiet(lab), leave=False) as bar:
@@ -67,7 +67,8 @@ def _run_phase(
             metrics = _watched(phase, lab.processes.agreed(phase.unit(lab, progress.unit)), progress)
             if log is not None:
                 log.write(phase.name, progress.unit, metrics)
-            _refuse_divergence(phase, progress.unit, metrics)
+            measured.append(metrics)
+            _refuse_divergence(phase, progress.unit, measured)
             if phase.keeps and metrics["validation"] < progress.best_validation:
                 progress.best_validation, progress.best_unit = metrics["validation"], progress.unit
                 progress.best, progress.at_best = _weights(lab, phase.keeps), metrics
@@ -93,10 +94,12 @@ def _quiet(lab: Lab) -> bool | None:
     return None if lab.processes.first else True
 
 
-def _refuse_divergence(phase: Phase, unit: int, metrics: dict[str, float]) -> None:
-    wrong = [key for key, value in metrics.items() if not math.isfinite(value)]
-    if wrong:
-        raise UserError(f"{phase.name} {unit}: {wrong[0]} is not finite; try lower learning rates")
+def _refuse_divergence(phase: Phase, unit: int, measured: Sequence[dict[str, float]]) -> None:
+    """Raise UserError where the last unit ``measured`` has what is no number, with the course that led there."""
+    for key, value in measured[-1].items():
+        if not math.isfinite(value):
+            course = " -> ".join(f"{metrics[key]:.4g}" for metrics in measured[-5:] if key in metrics)
+            raise UserError(f"{phase.name} {unit}: {key} is not finite ({course}); try lower learning rates")
 
 
 def _watched(phase: Phase, metrics: dict[str, float], progress: Progress) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from irecgan.data.statistics import ItemCounts
 from irecgan.data.stored import BLOCK, stored
 from irecgan.devices import find_device
 from irecgan.errors import UserError
-from irecgan.files import file_errors
+from irecgan.files import file_errors, parents_made
 from irecgan.models.lists import ListUserModel
 from irecgan.models.networks import ModelName, Network, grown
 from irecgan.models.user import RecurrentUserModel
@@ -78,12 +79,26 @@ def train(
         LostProcessError: another process ended, or does not answer; ``resume`` goes on from the last checkpoint.
 
     """
-    asked = find_recipe(recipe)
-    config = TrainingConfig.of(settings).over(asked.settings)
+    learns = find_recipe(recipe)
+    config = TrainingConfig.of(settings).over(learns.settings)
     log, validation = _parts(log, validation)
-    device = "cpu" if device == "auto" and asked.by_one else device
+    asked = _Asked(log, validation, items, Path(out), learns, seed, config)
+    device = "cpu" if device == "auto" and learns.by_one else device
     with process_group(find_device(device), config.wait_minutes) as processes:
-        return _train(log, Path(out), asked, validation, items, seed, config, resume=resume, processes=processes)
+        return _train(asked, processes, resume=resume)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What `train` is asked for."""
+
+    log: SessionLog | Path | str
+    validation: SessionLog | Path | str | None
+    items: Told | None
+    out: Path
+    recipe: Recipe
+    seed: int
+    config: TrainingConfig
 
 
 def _parts(
@@ -99,36 +114,27 @@ def _parts(
     return prepared.train, prepared.validation if validation is None else validation
 
 
-def _train(  # noqa: PLR0917
-    log: SessionLog | Path | str,
-    directory: Path,
-    asked: Recipe,
-    validation: SessionLog | Path | str | None,
-    items: Told | None,
-    seed: int,
-    config: TrainingConfig,
-    *,
-    resume: bool,
-    processes: Processes,
-) -> TrainedPolicy:
-    _refuse_impossible(asked, config, processes)
-    streams = Streams(seed)
-    data, columns = _read(log, validation, config, streams, directory, items=items)
+def _train(asked: _Asked, processes: Processes, *, resume: bool) -> TrainedPolicy:
+    recipe, config, directory = asked.recipe, asked.config, asked.out
+    _refuse_impossible(recipe, config, processes)
+    streams = Streams(asked.seed)
+    data, columns = _read(asked, streams)
     origin = Origin(
-        recipe=asked.name,
-        seed=seed,
+        recipe=recipe.name,
+        seed=asked.seed,
         settings=config.model_dump(mode="json"),
-        log=data.fingerprint(columns.catalogue, touched=bool(config.terms) or asked.chooses),
+        log=data.fingerprint(columns.catalogue, touched=bool(config.terms) or recipe.chooses),
         device=processes.device.type,
         processes=processes.size,
     )
     processes.expect_same([(key, str(value)) for key, value in origin.model_dump().items()])
-    fresh = processes.first_does(lambda: not take_up(directory, origin, resume=resume))
-    if not (directory / MANIFEST).exists():
-        with removed_where_refused(directory, fresh=fresh and processes.first), file_errors(directory):
-            learns, lab, decision = _learned(asked, data, config, streams, directory, processes=processes)
-        if processes.first:
-            _finish(directory, learns, lab, columns, origin, decision=decision)
+    with parents_made(directory) if processes.first else nullcontext():
+        fresh = processes.first_does(lambda: not take_up(directory, origin, resume=resume))
+        if not (directory / MANIFEST).exists():
+            with removed_where_refused(directory, fresh=fresh and processes.first), file_errors(directory):
+                learns, lab, decision = _learned(recipe, data, config, streams, directory, processes=processes)
+            if processes.first:
+                _finish(directory, learns, lab, columns, origin, decision=decision)
     processes.wait()
     return load_policy(directory)
 
@@ -174,24 +180,17 @@ def _learned(
     return learns, lab, decision
 
 
-def _read(
-    log: SessionLog | Path | str,
-    validation: SessionLog | Path | str | None,
-    config: TrainingConfig,
-    streams: Streams,
-    out: Path,
-    *,
-    items: Told | None,
-) -> tuple[TrainingData, Columns]:
+def _read(asked: _Asked, streams: Streams) -> tuple[TrainingData, Columns]:
     """The encoded sessions and their items. Only they stay in memory, and of a large log not even they."""
-    train_log = _opened(log, config)
-    held_out = None if validation is None else _opened(validation, config)
+    config = asked.config
+    train_log = _opened(asked.log, config)
+    held_out = None if asked.validation is None else _opened(asked.validation, config)
     catalogue = Catalogue.from_log(train_log)
     if not train_log.clicks:
         raise UserError(f"{train_log.name}: column click: found no click on any row; there is nothing to learn from")
-    columns = read_columns(train_log, catalogue, config, beside(log) if items is None else items)
+    columns = read_columns(train_log, catalogue, config, beside(asked.log) if asked.items is None else asked.items)
     inputs, context = columns.learned(len(catalogue)), columns.inputs.context
-    keep = _in_memory if train_log.steps <= config.in_memory_steps else partial(stored, directory=_existing(out))
+    keep = _in_memory if train_log.steps <= config.in_memory_steps else partial(stored, directory=_existing(asked.out))
     final_slates = train_log.ends_unclicked
     if held_out is None:
         sessions = keep(encoded_parts(train_log, catalogue, final_slates=final_slates, context=context))

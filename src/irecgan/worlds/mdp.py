@@ -166,11 +166,11 @@ def draw_world(law: str, states: int = 10, items: int = 50, slate_size: int = 10
     >>> world.reward.shape, world.transition.shape
     (torch.Size([3, 5]), torch.Size([3, 5, 3]))
     """
-    for name, size in (("states", states), ("items", items), ("slate size", slate_size)):
+    for name, size in (("states", states), ("items", items), ("slate_size", slate_size)):
         if size < 1:
             raise UserError(f"{name}: found {size}, expected at least 1")
     if slate_size > items:
-        raise UserError(f"slate size: found {slate_size}, expected at most the {items} items")
+        raise UserError(f"slate_size: found {slate_size}, expected at most the {items} items")
     streams = Streams(seed).child("world")
     spec = MDPSpec(
         reward=streams.numpy("reward").random((states, items)).tolist(),

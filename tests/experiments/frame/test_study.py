@@ -158,6 +158,9 @@ def test_an_error_takes_back_no_more_than_was_begun(tmp_path: Path, begun: bool)
         run_study(SQUARES, refusing, out, Here())
     assert (out / "notes.md").exists() == begun
     assert any(out.iterdir()) == begun
+    with pytest.raises(UserError, match="this number is wrong"):
+        run_study(SQUARES, refusing, tmp_path / "new" / "out", Here())
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

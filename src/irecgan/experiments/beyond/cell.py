@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from irecgan.data.log import SessionLog
-from irecgan.evaluation.online import play
+from irecgan.evaluation.online import OnlineResult, play
 from irecgan.evaluation.references import lesser_ceilings, world_references
 from irecgan.experiments.beyond.given import given_worlds, read_given
 from irecgan.experiments.beyond.settings import REFERENCES, BeyondCell, BeyondSettings, WorldCell
@@ -22,9 +22,9 @@ from irecgan.worlds.mdp import MDPWorld, draw_world
 def work(settings: BeyondSettings, cell: BeyondCell, scratch: Path) -> Json:
     """What was found, by policy; of a cell on lists as in table 1.
 
-    In a world each policy has its ``value``, and a learned one the ``seconds`` of a processor that it took to fit. Of a
-    recipe that decides something there is its ``decision``. The world, its log and the sessions played depend on the
-    cell's world, log and seed alone: rows of one seed are paired.
+    In a world each policy has its ``value`` and how many of its sessions were ``cut``, and a learned one the
+    ``seconds`` of a processor that it took to fit. Of a recipe that decides something there is its ``decision``. The
+    world, its log and the sessions played depend on the cell's world, log and seed alone: rows of one seed are paired.
     """
     if isinstance(cell, WorldCell):
         return _in_world(settings, cell, scratch)
@@ -40,13 +40,17 @@ def _in_world(settings: BeyondSettings, cell: WorldCell, scratch: Path) -> Json:
     if cell.row == REFERENCES:
         found = dict(world_references(world, settings.evaluation_sessions, streams))
         found |= lesser_ceilings(world, settings.evaluation_sessions, streams)
-        return {name: {"value": result.cumulative_reward.to_json()} for name, result in found.items()}
+        return {name: _worth(result) for name, result in found.items()}
     log, begin = _log(world, cell), time.process_time()
     policy = trained(log, cell.row, scratch, seed=cell.seed, preset=settings.preset)
     seconds = time.process_time() - begin
     here = policy.in_world(world.catalogue_size, slate_size=world.slate_size)
-    value = play(here, world, settings.evaluation_sessions, streams).cumulative_reward
-    return {cell.row: {"value": value.to_json(), "seconds": seconds, **_decision(scratch / cell.row)}}
+    result = play(here, world, settings.evaluation_sessions, streams)
+    return {cell.row: {**_worth(result), "seconds": seconds, **_decision(scratch / cell.row)}}
+
+
+def _worth(result: OnlineResult) -> Json:
+    return {"value": result.cumulative_reward.to_json(), "cut": result.cut}
 
 
 def _world(settings: BeyondSettings, cell: WorldCell) -> MDPWorld:

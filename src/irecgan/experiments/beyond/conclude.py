@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from irecgan.evaluation.online import warn_of_cuts
 from irecgan.experiments.beyond.choices import choices, regret
 from irecgan.experiments.beyond.claims import LEVEL, comparisons
 from irecgan.experiments.beyond.goals import goals
@@ -13,11 +14,11 @@ from irecgan.experiments.beyond.tables import (
     choice_table,
     distillation_table,
     goal_table,
+    notes,
     paired_table,
     reward_table,
     share_table,
     time_table,
-    unit,
 )
 from irecgan.experiments.frame.report import Section, render
 from irecgan.experiments.frame.study import Conclusion, Json
@@ -57,6 +58,8 @@ _TIME = "Seconds of one processor core to fit; those of auto are of all its cand
 def conclude(settings: BeyondSettings, results: Sequence[tuple[BeyondCell, Json]]) -> Conclusion:
     """Tables, plots and verdicts."""
     found = panels(results)
+    for panel in found:
+        warn_of_cuts(panel.title, panel.cut, settings.evaluation_sessions)
     lists = parts([(cell, result) for cell, result in results if isinstance(cell, Table1Cell)])
     judged = judge(comparisons(found), level=LEVEL)
     in_worlds = _sections(found, judged)
@@ -76,7 +79,7 @@ def conclude(settings: BeyondSettings, results: Sequence[tuple[BeyondCell, Json]
             "lists": [list_json(part) for part in lists],
             "claims": [claim.to_json() for claim in judged],
         },
-        text="\n\n".join([*text, verdict_text(judged)]),
+        text="\n\n".join([*text, *notes(found), verdict_text(judged)]),
         html=render("Beyond the paper", _summary(settings), sections),
         figures=({"shares": share_plot(found)} if found else {})
         | ({"evidence": evidence_plot(found)} if chosen else {}),
@@ -90,7 +93,7 @@ def _sections(found: Sequence[Panel], judged: Sequence[Judged]) -> list[Section]
     chosen = any(choices(panel) for panel in found)
     shares = Section(
         "What each recipe earns of the ceiling",
-        _SHARES + unit(found),
+        " ".join([_SHARES, *notes(found)]),
         share_table(found),
         share_plot(found),
         reward_table(found),
@@ -121,7 +124,12 @@ def _summary(settings: BeyondSettings) -> str:
 
 def _panel_json(panel: Panel) -> Json:
     rows = {
-        name: {"reward": panel.mean(name), "by_seed": panel.values(name), "share": panel.share(name).to_json()}
+        name: {
+            "reward": panel.mean(name),
+            "cut": panel.cuts(name),
+            "by_seed": panel.values(name),
+            "share": panel.share(name).to_json(),
+        }
         | ({"seconds": panel.seconds(name)} if name in panel.learned else {})
         for name in panel.rows
     }

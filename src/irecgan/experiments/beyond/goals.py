@@ -8,6 +8,7 @@ from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.beyond.results import CEILING, FILTER, Panel
 from irecgan.experiments.beyond.settings import AUTO
 from irecgan.experiments.frame.seeds import over_seeds
+from irecgan.experiments.frame.verdicts import Verdict
 
 _SHARES = {
     ("dirichlet:0.02", "mix", 1_000): 0.80,
@@ -44,10 +45,7 @@ class Goal:
     @property
     def reached(self) -> str:
         """What was found, in the unit of the goal."""
-        low, mean, high = (self.found.low, self.found.mean, self.found.high)
-        if self.rival is None:
-            return _percent(self.found)
-        return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+        return _percent(self.found) if self.rival is None else self.found.text("+.3f")
 
     @property
     def reached_of_filter(self) -> str:
@@ -68,13 +66,15 @@ class Goal:
 
 def _verdict(goal: float, found: Interval) -> str:
     """Whether a goal was met: by the mean, and by the whole interval."""
+    if found.alone:
+        return Verdict.OPEN.value
     if found.mean >= goal:
-        return "met" if found.low >= goal and not found.alone else "met on average"
-    return "missed on average" if found.high >= goal or found.alone else "missed"
+        return "met" if found.low >= goal else "met on average"
+    return "missed on average" if found.high >= goal else "missed"
 
 
 def _percent(share: Interval) -> str:
-    return f"{100 * share.mean:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    return share.text(".1f", times=100, unit=" %")
 
 
 def goal_share(panel: Panel) -> float | None:
@@ -89,8 +89,8 @@ def goals(panels: Sequence[Panel]) -> list[Goal]:
         share = goal_share(panel)
         if AUTO not in panel.rows or not panel.is_usual:
             continue
-        if share is not None and CEILING in panel.rows:
-            by_filter = panel.share(AUTO, FILTER) if FILTER in panel.rows else None
+        if share is not None and panel.has(CEILING):
+            by_filter = panel.share(AUTO, FILTER) if panel.has(FILTER) else None
             found.append(Goal(panel, None, share, panel.share(AUTO), by_filter))
         if _key(panel) in _AS_THE_BEST and panel.fixed:
             best = panel.fixed[0]

@@ -86,6 +86,8 @@ def _dots(axes: Axes, panel: Panel) -> None:
 def _points(axes: Axes, panel: Panel, colours: dict[str, str]) -> None:
     for choice in choices(panel):
         estimate, true = max(choice.estimates.values()), max(choice.true.values())
+        if min(estimate, true) <= 0:
+            continue  # nothing was earned, of which there is no share
         for name, value in choice.true.items():
             at = [100 * choice.estimates[name] / estimate], [100 * value / true]
             axes.plot(*at, "o", markersize=4, alpha=0.7, color=colours[name])

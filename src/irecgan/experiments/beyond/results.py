@@ -99,6 +99,15 @@ class Panel:
         """Seconds of processor time to fit a policy, mean over seeds."""
         return over_seeds([float(result["seconds"]) for result in self.rows[name]]).mean
 
+    def cuts(self, name: str) -> int:
+        """The most sessions of a policy in a world that were cut at the limit; cells of earlier versions do not say."""
+        return max(int(result.get("cut", 0)) for result in self.rows[name])
+
+    @property
+    def cut(self) -> int:
+        """The most of any policy."""
+        return max(map(self.cuts, self.rows))
+
     def _worse(self, name: str) -> float:
         return -self.mean(name)
 

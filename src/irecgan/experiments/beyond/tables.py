@@ -13,6 +13,7 @@ from irecgan.experiments.beyond.settings import AUTO
 from irecgan.experiments.frame.report import Table
 from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.experiments.frame.verdicts import Judged
+from irecgan.simulation import LONGEST
 
 
 def goal_table(goals: Sequence[Goal]) -> Table:
@@ -25,8 +26,8 @@ def goal_table(goals: Sequence[Goal]) -> Table:
             goal.reached,
             goal.verdict,
             goal.reached_of_filter,
-            percent(goal.panel.share(SHOWN)) if SHOWN in goal.panel.rows else "",
-            f"{goal.panel.fixed[0]} {percent(goal.panel.share(goal.panel.fixed[0]))}" if goal.panel.fixed else "",
+            _share(goal.panel, SHOWN),
+            " ".join(f"{best} {_share(goal.panel, best)}" for best in goal.panel.fixed[:1]),
         ]
         for goal in goals
     ]
@@ -37,7 +38,7 @@ def goal_table(goals: Sequence[Goal]) -> Table:
 def share_table(panels: Sequence[Panel]) -> Table:
     """Every recipe on every log, in per cent of the ceiling."""
     names = _columns(panels)
-    rows = [[panel.title, *(_share(panel, name) if name in panel.rows else "" for name in names)] for panel in panels]
+    rows = [[panel.title, *(_share(panel, name) for name in names)] for panel in panels]
     return Table(["log", *names], rows)
 
 
@@ -59,8 +60,8 @@ def paired_table(panels: Sequence[Panel], judged: Sequence[Judged]) -> Table:
                     [
                         panel.title,
                         rival,
-                        signed(over_seeds(panel.over(AUTO, rival))),
-                        "" if better is None else f"{better.p:.2g}",
+                        over_seeds(panel.over(AUTO, rival)).text("+.3f"),
+                        "" if better is None or better.alone else f"{better.p:.2g}",
                         "" if better is None else better.verdict.value,
                         tests[NEVER_WORSE, label(panel, rival)].verdict.value,
                     ]
@@ -83,7 +84,7 @@ def choice_table(panels: Sequence[Panel]) -> Table:
                     _counted([choice.best for choice in found]),
                     f"{sum(choice.is_right for choice in found)} of {len(found)}",
                     str(regret(found)),
-                    f"{100 * regret(found).mean / best:.1f} %",
+                    f"{100 * regret(found).mean / best:.1f} %" if best > 0 else "",
                     "" if ranks is None else f"{ranks:.2f}",
                 ]
             )
@@ -96,13 +97,13 @@ def distillation_table(panels: Sequence[Panel]) -> Table:
     rows = []
     for panel in panels:
         if {DISTILLED, PLANNER} <= panel.rows.keys():
-            pairs = zip(panel.values(DISTILLED), panel.values(PLANNER), strict=True)
+            lost = [1 - share for share in panel.shares(DISTILLED, PLANNER)]
             rows.append(
                 [
                     panel.title,
-                    percent(panel.share(PLANNER)),
-                    percent(panel.share(DISTILLED)),
-                    percent(over_seeds([1 - agent / planner for agent, planner in pairs])),
+                    _share(panel, PLANNER),
+                    _share(panel, DISTILLED),
+                    _percent(over_seeds(lost)) if panel.has(PLANNER) else "",
                 ]
             )
     return Table(["log", "planner", "agent", "lost, % of the planner's reward"], rows)
@@ -119,24 +120,26 @@ def time_table(panels: Sequence[Panel]) -> Table:
 
 
 def _share(panel: Panel, name: str) -> str:
-    """In per cent of the ceiling, or the reward where there is none."""
-    return percent(panel.share(name)) if panel.has() else str(panel.share(name))
+    """In per cent of the ceiling, or the reward where there is none; nothing where the policy is not there."""
+    if name not in panel.rows:
+        return ""
+    return _percent(panel.share(name)) if panel.has() else str(panel.share(name))
 
 
-def percent(share: Interval) -> str:
+def _percent(share: Interval) -> str:
     """A share with its interval, in per cent."""
-    return f"{100 * share.mean:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    return share.text(".1f", times=100)
 
 
-def signed(difference: Interval) -> str:
-    """A difference with its interval."""
-    return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
-
-
-def unit(panels: Sequence[Panel]) -> str:
-    """What shares are of, in words."""
+def notes(panels: Sequence[Panel]) -> list[str]:
+    """What has to be known of some panels to read their numbers."""
     without = [panel.title for panel in panels if not panel.has()]
-    return f" No ceiling is known, and rewards stand in place of shares, for: {'; '.join(without)}." if without else ""
+    cut = [panel.title for panel in panels if panel.cut]
+    told = {
+        "No ceiling is known, and rewards stand in place of shares, for": without,
+        f"Some sessions were cut after {LONGEST:,} clicks, which exact values are not, of": cut,
+    }
+    return [f"{words}: {'; '.join(titles)}." for words, titles in told.items() if titles]
 
 
 def _columns(panels: Sequence[Panel]) -> list[str]:

@@ -24,7 +24,7 @@ from irecgan.experiments.bias.settings import ARMS, BiasCell, BiasSettings
 from irecgan.experiments.frame.report import Section, Table, render
 from irecgan.experiments.frame.study import Conclusion, Json
 from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
-from irecgan.experiments.frame.verdicts import Judged, judge
+from irecgan.experiments.frame.verdicts import Judged, Verdict, judge
 from irecgan.tables import aligned
 
 _SOURCES: dict[str, Pick] = {
@@ -86,9 +86,9 @@ def _verdict(difference: Interval | None) -> str:
     if difference is None:
         return "not finite"
     if difference.alone:
-        return f"one seed ({difference.mean:+.3g})"
+        return f"{Verdict.OPEN.value} ({difference.text('+.3g')})"
     word = "lower" if difference.high < 0 else "higher" if difference.low > 0 else "no different"
-    return f"{word} ({_signed(difference)})"
+    return f"{word} ({difference.text('+.3g')})"
 
 
 _ESTIMATE_HEADS = ["estimate of V", "bias", "|bias|", "|bias| - plain", "sd", "sd - plain", "rms error"]
@@ -131,11 +131,7 @@ def _ratio_rows(groups: Sequence[Group]) -> list[list[str]]:
 def _cell(interval: Interval | None, *, signed: bool = False) -> str:
     if interval is None:
         return "-"
-    return _signed(interval) if signed else f"{interval.mean:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
-
-
-def _signed(interval: Interval) -> str:
-    return f"{interval.mean:+.3g} [{interval.low:+.3g}, {interval.high:+.3g}]"
+    return interval.text("+.3g" if signed else ".3g")
 
 
 def _group_json(group: Group) -> Json:

@@ -19,7 +19,7 @@ import irecgan
 from irecgan.errors import UserError
 from irecgan.execution.interface import Executor
 from irecgan.execution.work_off import worked_off
-from irecgan.files import read_json, remove_leftovers, write_json, write_text
+from irecgan.files import parents_made, read_json, remove_leftovers, write_json, write_text
 from irecgan.training.config import PRESETS as TRAINING_PRESETS
 from irecgan.training.config import Positive
 from irecgan.training.recipes import find_recipe
@@ -67,17 +67,21 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def changed(self, values: Mapping[str, object]) -> Self:
-        """The settings with other ``values``; UserError names the first that is wrong, or not of this study."""
+    def changed(self, values: Mapping[str, object], options: Mapping[str, str] | None = None) -> Self:
+        """The settings with other ``values``; UserError names the first that is wrong, or not of this study.
+
+        ``options``: of the command line, by which settings were given.
+        """
         try:
             return type(self).model_validate({**self.model_dump(), **values})
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
+            named = (options or {}).get(str(first["loc"][0]), f"setting {key}")
             if first["type"] == "extra_forbidden":
                 known = ", ".join(type(self).model_fields)
-                raise UserError(f"setting {key}: this experiment has none such; expected one of {known}") from None
-            raise UserError(f"setting {key}: found {first['input']!r}: {first['msg']}") from None
+                raise UserError(f"{named}: this experiment has none such; expected one of {known}") from None
+            raise UserError(f"{named}: found {first['input']!r}: {first['msg']}") from None
 
 
 class Cell(BaseModel):
@@ -181,16 +185,17 @@ def _work_off(experiment: Experiment[S, C], settings: S, cells: Sequence[C], fol
 def _taken_up(experiment: Experiment[S, C], settings: S, out: Path) -> Iterator[None]:
     """Begin a study in ``out``, or find the same one there; what was begun here goes if an error finds no cell done."""
     existed, begins = out.exists(), not (out / STUDY).exists()
-    _take_up(experiment, settings, out)
-    try:
-        yield
-    except UserError:
-        if begins and not any((out / CELLS).iterdir()):
-            (out / CELLS).rmdir()
-            (out / STUDY).unlink()
-            if not existed:
-                out.rmdir()
-        raise
+    with parents_made(out):
+        _take_up(experiment, settings, out)
+        try:
+            yield
+        except UserError:
+            if begins and not any((out / CELLS).iterdir()):
+                (out / CELLS).rmdir()
+                (out / STUDY).unlink()
+                if not existed:
+                    out.rmdir()
+            raise
 
 
 def _take_up(experiment: Experiment[S, C], settings: S, out: Path) -> None:

@@ -36,5 +36,5 @@ def verdict_text(judged: Sequence[Judged]) -> str:
 
 
 def _row(test: Tested) -> list[str]:
-    interval = f"[{test.low:+.3f}, {test.high:+.3f}]"
-    return [test.comparison.label, f"{test.mean:+.3f}", interval, f"{test.p:.3g}", test.verdict.value]
+    found = ["", ""] if test.alone else [f"[{test.low:+.3f}, {test.high:+.3f}]", f"{test.p:.3g}"]
+    return [test.comparison.label, f"{test.mean:+.3f}", *found, test.verdict.value]

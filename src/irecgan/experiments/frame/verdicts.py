@@ -50,6 +50,11 @@ class Tested:
     level: float = LEVEL
 
     @property
+    def alone(self) -> bool:
+        """Whether there is one difference alone, which has no interval and decides nothing."""
+        return len(self.comparison.differences) < 2
+
+    @property
     def verdict(self) -> Verdict:
         """Holds: positive beyond doubt. Fails: negative beyond doubt, or no difference that would matter."""
         if self.p < self.level:
@@ -63,8 +68,8 @@ class Tested:
             "comparison": self.comparison.label,
             "seeds": len(self.comparison.differences),
             "mean": self.mean,
-            "low": self.low if np.isfinite(self.low) else None,
-            "high": self.high if np.isfinite(self.high) else None,
+            "low": None if self.alone else self.low,
+            "high": None if self.alone else self.high,
             "p": self.p,
             "verdict": self.verdict.value,
         }

@@ -1,6 +1,5 @@
 """On logs that are given: every model beside the strongest naive order, on the same lists."""
 
-from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.frame.report import Table
 from irecgan.experiments.frame.study import Json
 from irecgan.experiments.table1.results import WORTH, Part
@@ -17,7 +16,7 @@ def differences(part: Part) -> Table | None:
     if not _known(part):
         return None
     rows = [
-        [name, *(_signed(part.less(name, AGAINST, metric)) for metric in part.metrics)]
+        [name, *(part.less(name, AGAINST, metric).text("+.3f") for metric in part.metrics)]
         for name in part.ranked("p@10")
         if name != AGAINST
     ]
@@ -37,7 +36,3 @@ def head(metric: str) -> str:
 
 def _known(part: Part) -> bool:
     return part.by_session and AGAINST in part.rows
-
-
-def _signed(interval: Interval) -> str:
-    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"

@@ -1,7 +1,7 @@
 """What was measured in each session of a log that is given: there sessions are drawn by chance, not seeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -56,9 +56,9 @@ class Pooled:
         return float(self.sums.sum() / self.steps.sum())
 
     def interval(self) -> Interval:
-        """The mean over steps, with its interval over sessions."""
+        """The mean over steps, with its interval over sessions, which one session alone does not have."""
         (found,) = normal_ratios(self.sums[:, None], self.steps)
-        return found
+        return replace(found, alone=len(self.sessions) == 1)
 
     def minus(self, other: "Pooled") -> "Pooled":
         """The differences from another measure of the same steps of the same sessions."""

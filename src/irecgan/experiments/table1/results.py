@@ -54,7 +54,8 @@ class Part:
 
     def mean(self, name: str, metric: str) -> Interval:
         """The mean over seeds, of a metric that was measured; with an interval over sessions, if there is one."""
-        return self.pooled(name, metric).interval() if self.by_session else over_seeds(self.values(name, metric))
+        found = self.pooled(name, metric).interval() if self.by_session else over_seeds(self.values(name, metric))
+        return found if metric in WORTH else found.within(0.0, 1.0)
 
     def pooled(self, name: str, metric: str) -> Pooled:
         """What all seeds measured in each session of a log that is given."""
@@ -62,7 +63,7 @@ class Part:
 
     def less(self, name: str, other: str, metric: str) -> Interval:
         """By how much a model is above another, with an interval over sessions. Only where `by_session`."""
-        return self.pooled(name, metric).minus(self.pooled(other, metric)).interval()
+        return self.pooled(name, metric).minus(self.pooled(other, metric)).interval().within(-1.0, 1.0)
 
     def differences(self, name: str, other: str, metric: str) -> list[float]:
         """By how much a model is above another: numbers whose mean it is, one for each session or else each seed."""

@@ -1,25 +1,10 @@
-"""Fixed slates: per true state (the oracle) or for everybody."""
+"""Fixed slates for everybody."""
 
 import torch
 from torch import Tensor
 
 from irecgan.policies.begun import Begun
-from irecgan.policies.logging import Memoryless, NoMemory, observed
 from irecgan.worlds.interface import Scene
-
-
-class SlateTablePolicy(Memoryless):
-    """Shows one fixed slate per true state. Observes the state: with the best slates, the oracle.
-
-    ``slates`` (m, K), as in ``optimal_value(world).slates``.
-    """
-
-    def __init__(self, slates: Tensor) -> None:
-        self.slates = slates
-
-    def propose(self, state: NoMemory, scene: Scene, generator: torch.Generator) -> Tensor:  # noqa: ARG002
-        """The slates of the true states. (B, K)"""
-        return self.slates[observed(scene)]
 
 
 class StaticPolicy:
