@@ -104,6 +104,9 @@ def test_what_users_clicked_in_earlier_sessions_is_prepared_learned_and_told(
     assert "touched_by_user" not in pl.read_parquet(plain / "test.parquet").columns
     assert main(["train", str(plain), "--recipe", "linear", "--set", "terms=touches", "--out", run + "2"]) == 2
     assert "setting terms: found touches; the log has none of the columns" in capsys.readouterr().err
+    assert main(["evaluate", run, "--log", str(plain)]) == 0
+    untold = "test.parquet: has neither of the columns touched_between and touched_by_user, which run run reads"
+    assert untold in capsys.readouterr().err
 
 
 def told(**columns: object) -> pl.DataFrame:

@@ -218,6 +218,7 @@ def _offline(
         sessions = encode(log, catalogue, context=context, warns=not results)  # what is left out is the same for all
         if (run := next(iter(scorers))) in policies:
             _tell_unknown(run, sessions, log.name)
+            policies[run].warn_of_untold(log)
         for name, scorer in scorers.items():
             results[name] = rerank(
                 scorer,

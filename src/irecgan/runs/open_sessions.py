@@ -33,6 +33,7 @@ def rerank_sessions(policy: TrainedPolicy, log: SessionLog, *, ranked: bool = Tr
     if len(clicked):
         found = f"session {clicked[SESSION][0]!r} ends with a click on {clicked[CLICK][0]!r}"
         raise UserError(f"{log.name}: column {CLICK}: {found}; expected none in the list that is to be ranked")
+    policy.warn_of_untold(log)
     sessions = encode(log, policy.catalogue, final_slates=True, context=policy.context)
     orders: list[pl.DataFrame] = []
     for rows in in_order(sessions.steps, _BATCH):

@@ -1,5 +1,6 @@
 """A trained policy: what a user asks for slates."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
+from irecgan.data.columns import TOUCHES
 from irecgan.data.features import Value
+from irecgan.data.log import SessionLog
 from irecgan.devices import find_device
 from irecgan.errors import UserError
 from irecgan.models.agent import Agent
@@ -95,6 +98,16 @@ class TrainedPolicy:
                 return names
             case _:
                 return ()
+
+    def warn_of_untold(self, log: SessionLog) -> None:
+        """Warn where it reads what users touched before, and ``log`` does not tell."""
+        if "touches" in self._terms and not {*TOUCHES} & {*log.frame.columns}:
+            logging.getLogger("irecgan").warning(
+                "%s: has neither of the columns %s, which run %s reads; nothing is taken to have been touched",
+                log.name,
+                " and ".join(TOUCHES),
+                self.name,
+            )
 
     @torch.no_grad()
     def recommend(
