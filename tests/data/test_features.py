@@ -173,6 +173,7 @@ def dense_rows(code: Code, rows: object) -> list[list[float]]:
         ("id", None, "column id: is no feature; it has a meaning of its own"),
         ("x", [1.0, float("nan"), 2.0, 3.0], "row 2: column x: found nan; expected a finite number or nothing"),
         ("x", [1.0, 2.0, 3.0, float("inf")], "row 4: column x: found inf; expected a finite number or nothing"),
+        ("x", [1.0, 2.0, -1e155, None], r"row 3: column x: found -1e\+155; expected a number within \+-1e\+100 or"),
         ("x:number", ["1", "2", "3", "cheap"], "row 4: column x: found 'cheap'; expected a finite number or nothing"),
         ("x", [2.0] * 4, "column x: tells nothing; expected values that differ"),
         ("x", ["only"] * 4, "column x: tells nothing"),

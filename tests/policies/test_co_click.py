@@ -136,6 +136,23 @@ def test_neither_padding_nor_company_changes_a_score() -> None:
     assert torch.equal(together, alone)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.8, 1.0])
+def test_clicks_of_long_ago_are_forgotten_and_change_no_score(decay: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    history = torch.randint(6, (400,), generator=generator).tolist()
+    sessions = clicked([history], 6)
+    counts = torch.rand(2, 6, generator=generator)
+    ranker, whole = (CoClick(co_clicks(sessions), counts, decay) for _ in range(2))
+    whole.reach = len(history)
+    states = [each.start(1) for each in (ranker, whole)]
+    for click in history:
+        states = [e.advance(s, torch.tensor([click])) for e, s in zip((ranker, whole), states, strict=True)]
+    assert states[0].clicks.shape[1] == min(ranker.reach, len(history))
+    assert torch.equal(ranker.scores(states[0]), whole.scores(states[1]))
+    batch = sessions.batch(torch.tensor([0]))
+    assert torch.equal(ranker.score_slates(batch), whole.score_slates(batch))
+
+
 def test_states_are_copied_and_joined() -> None:
     ranker = CoClick(co_clicks(clicked(HISTORIES, 4)), torch.zeros(2, 4))
     start = ranker.start(2)

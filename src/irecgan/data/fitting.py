@@ -15,6 +15,7 @@ Parts = Callable[[], Iterator[pl.DataFrame]]
 
 _LEAST = 2  # rows that must have a value, for it to be a feature: one that a single row has is that row's id
 _CONSTANT = 1e-9  # of a mean: a spread of no more is rounding
+_LARGEST = 1e100  # number of a column: sums of squares stay finite
 _MOST = 10_000  # values of a column that are features, the most frequent ones
 
 
@@ -62,7 +63,7 @@ def fit(
 
     Raises:
         UserError: a column is missing, has a meaning of its own, is of no kind, holds a value that is not of
-            its kind, or tells nothing because all rows have one value.
+            its kind or is too large, or tells nothing because all rows have one value.
 
     """
     head, reserved = next(parts()), set(besides)
@@ -141,7 +142,9 @@ class _Number:
     squares: float = 0.0
 
     def add(self, part: pl.Series) -> None:
-        values = numbers(part, self.name, self.rows).drop_nulls()
+        values = numbers(part, self.name, self.rows)
+        _refuse_beyond(values, self.name, self.rows)
+        values = values.drop_nulls()
         self.rows += len(part)
         if len(values):
             own = float(values.mean())  # type: ignore[arg-type]
@@ -157,6 +160,17 @@ class _Number:
         missing = own_missing and self.known < self.rows
         average = (0.0, (self.rows - self.known) / self.rows) if missing else (0.0,)
         return Column(name=column, kind="number", mean=self.mean, scale=scale, missing=missing, average=average)
+
+
+def _refuse_beyond(values: pl.Series, name: str, row: int) -> None:
+    """Raise UserError for the first of ``values`` whose square would be no number; rows count from ``row`` + 1."""
+    beyond = (values.abs() > _LARGEST).fill_null(value=False)
+    if beyond.any():
+        at = int(beyond.arg_max() or 0)
+        raise UserError(
+            f"{name}: row {row + at + 1}: column {values.name}: found {values[at]!r}; "
+            f"expected a number within +-{_LARGEST:g} or nothing"
+        )
 
 
 @dataclass

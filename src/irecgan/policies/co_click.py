@@ -1,5 +1,7 @@
 """The item-to-item baseline: what was clicked in the same sessions as the clicks so far."""
 
+import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +19,8 @@ NEIGHBOURS = 100
 LONGEST = 100
 """Clicks of a session that are counted, the first ones: pairs grow with the square."""
 _BLOCK = 10_000_000  # pairs counted at once
+_EVERY = 1_000_000_000
+"""More clicks than any session has."""
 _TIE = 1e-9  # weight of popularity, which so decides only between items that are equally related
 
 
@@ -118,7 +122,7 @@ class History:
     """The clicks so far of B sessions."""
 
     begun: Begun  # the state of `Popularity`
-    clicks: Tensor  # (B, T) int64, oldest first; n where a session has fewer, or the item is not known
+    clicks: Tensor  # (B, T) int64, the latest, oldest first; n where a session has fewer, or the item is not known
     nothing: int  # n
 
     def __len__(self) -> int:
@@ -134,6 +138,17 @@ class History:
         longest = max(part.shape[1] for part in parts)
         padded = [torch.nn.functional.pad(part, (longest - part.shape[1], 0), value=self.nothing) for part in parts]
         return History(self.begun.join([other.begun for other in others]), torch.cat(padded), self.nothing)
+
+
+def reach(decay: float) -> int:
+    """How many of the latest clicks can change a score: earlier ones weigh less than the rounding of popularity.
+
+    >>> reach(0.8), reach(0.0), reach(1.0)
+    (255, 1, 1000000000)
+    """
+    if decay >= 1:
+        return _EVERY
+    return 1 + int(math.log(_TIE * sys.float_info.epsilon) / math.log(decay)) if decay > 0 else 1
 
 
 class CoClick:
@@ -155,6 +170,7 @@ class CoClick:
     def __init__(self, neighbours: Neighbours, counts: Tensor, decay: float = 0.8) -> None:
         self.neighbours = neighbours
         self.decay = decay
+        self.reach = reach(decay)
         largest = counts.abs().max().clamp(min=torch.finfo(counts.dtype).tiny)
         self.popularity = Popularity(_TIE * counts.double() / largest)
 
@@ -185,13 +201,13 @@ class CoClick:
 
     def advance(self, state: History, click: Tensor) -> History:
         """The state after ``click`` (B,); an unknown item is related to none."""
-        clicks = torch.cat([state.clicks, click[:, None]], dim=1)
+        clicks = torch.cat([state.clicks, click[:, None]], dim=1)[:, -self.reach :]
         return History(self.popularity.advance(state.begun, click), clicks, self.catalogue_size)
 
     def score_slates(self, batch: SessionBatch) -> Tensor:
         """Scores of the items shown at the M real steps. (M, K) float64; -inf for the index n"""
         related = torch.zeros(batch.slate.shape)  # (B, T, K)
-        for lag in range(batch.slate.shape[1] - 1, 0, -1):  # oldest first, as `scores` sums them
+        for lag in range(min(batch.slate.shape[1] - 1, self.reach), 0, -1):  # oldest first, as `scores` sums them
             click = batch.click[:, :-lag, None]
             related[:, lag:] = self.decay * related[:, lag:] + self.neighbours.between(click, batch.slate[:, lag:])
         return related[batch.real] + self.popularity.score_slates(batch)

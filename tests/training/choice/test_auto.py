@@ -152,14 +152,37 @@ def test_a_few_sessions_end_in_a_run_or_in_one_line(choose_by: str, tmp_path: Pa
             assert decision_of(tmp_path / f"run{sessions}").figures["slates/silent"] == 0
 
 
-def test_too_few_sessions(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="fewer than 4 sessions"):
-        irecgan.train(small_log(3), recipe="auto", out=tmp_path / "run", settings=ASKED)
+def test_of_too_few_sessions_the_first_candidate_learns(tmp_path: Path) -> None:
+    irecgan.train(small_log(3), recipe="auto", out=tmp_path / "run", settings=ASKED)
+    decision = decision_of(tmp_path / "run")
+    assert (decision.learned, decision.candidates) == ("count", ())
+    assert "the log has 3 sessions, fewer than the 4" in decision.reason
+    with pytest.raises(UserError, match="'nothing': no such recipe"):
+        irecgan.train(small_log(3), recipe="auto", out=tmp_path / "no", settings={**TINY, "candidates": "nothing"})
 
 
-def test_a_half_without_a_click_is_named(tmp_path: Path) -> None:
-    clicks = pl.Series(["a"] + [None] * 11, dtype=pl.String)
-    columns = {"session_id": range(12), "step": [0] * 12, "slate": [["a", "b"]] * 12, "click": clicks}
-    log = SessionLog.from_frame(pl.DataFrame(columns))
-    with pytest.raises(UserError, match=r"^recipe auto: half of the log: column click: found no click outside the \d"):
-        irecgan.train(log, recipe="auto", out=tmp_path / "run", validation=log, settings=ASKED)
+def log_of_clicks(clicks: list[str | None]) -> SessionLog:
+    """Sessions of one step each, of two items."""
+    click, steps = pl.Series(clicks, dtype=pl.String), len(clicks)
+    columns = {"session_id": range(steps), "step": [0] * steps, "slate": [["a", "b"]] * steps, "click": click}
+    return SessionLog.from_frame(pl.DataFrame(columns))
+
+
+def test_where_a_half_has_no_click_the_first_candidate_learns(tmp_path: Path) -> None:
+    log = log_of_clicks(["a"] + [None] * 11)
+    asked = {**TINY, "candidates": "pg,count"}
+    irecgan.train(log, recipe="auto", out=tmp_path / "run", validation=log, settings=asked)
+    decision = decision_of(tmp_path / "run")
+    assert decision.learned == "pg"
+    assert "half of the log has no click to learn from" in decision.reason
+
+
+def test_where_a_half_has_one_clicked_list_the_first_candidate_learns(tmp_path: Path) -> None:
+    log = log_of_clicks(["a", "b", *[None] * 4])
+    settings = {**TINY, "candidates": "count", "choose_by": "lists"}
+    found = {}
+    for seed in range(6):
+        irecgan.train(log, recipe="auto", out=tmp_path / f"{seed}", settings=settings, validation=log, seed=seed)
+        found[decision_of(tmp_path / f"{seed}").reason.split(": ")[-1]] = decision_of(tmp_path / f"{seed}").learned
+    few = "in half of the log the sessions with a click worth something in a list are 1; a comparison takes 2"
+    assert found[few] == "count"

@@ -94,3 +94,16 @@ def test_an_unknown_click_teaches_nothing_of_the_state_that_it_left() -> None:
     slate, answer = evidence(tables, steps)
     assert float(answer[0]) == pytest.approx(0.0, abs=1e-12)
     assert bool(torch.isfinite(slate + answer).all())
+
+
+def test_leaving_a_slate_of_unknown_items_alone_says_nothing() -> None:
+    sessions = sessions_of([[([0, 1], 0), ([2, 3], NOTHING)], [([2, 3], NOTHING)]], 4)
+    strange = Sessions(**(vars(sessions) | {"item": torch.where(sessions.item > 1, 4, sessions.item)}))
+    tables = tables_of(2, 4, 1)
+    steps = Trajectories.of(strange)
+    answer = evidence(tables, steps)[1]  # the first steps, the longer session's before the other's, then the second
+    assert answer.tolist()[1:] == pytest.approx([0.0, 0.0], abs=1e-12)
+    assert float(answer[0]) < -0.1
+    found = expect(tables, steps, kind_log_chances(tables, steps))
+    assert not found.showing[:, 4].any()
+    assert not found.candidate[:, 4].any()

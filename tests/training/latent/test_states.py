@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from irecgan.training.latent.states import Counts, merge_path, paired_kinds
+from irecgan.training.latent.conjugate import log_beta, row_evidence
+from irecgan.training.latent.states import Counts, _gains, merge_path, paired_kinds
 
 KINDS, ITEMS = 12, 50
 
@@ -61,3 +62,30 @@ def test_exclusion_counts_in_merges_only_where_kinds_are_split() -> None:
     with_split, without = (merge_path(counts_of(held), split=split)[1] for split in (True, False))
     assert len(with_split) == len(without) == KINDS
     assert with_split[1] > without[1]
+
+
+def test_gains_are_differences_of_the_evidence_of_joined_counts() -> None:
+    generator = torch.Generator().manual_seed(4)
+    moves = torch.randint(0, 4, (5, 4, 4), generator=generator).double()
+    moves[0] = 0  # an item that nobody clicked
+    moves[1, 2] = 0
+    start, click, refusal = (
+        torch.randint(1, 9, shape, generator=generator).double() for shape in ((4,), (4, 5), (4, 5))
+    )
+    counts = Counts(moves, start, click, refusal, kind=start, held=click > 0)
+    prior = torch.tensor([0.3, 0.2, 0.9, 0.4], dtype=torch.float64)
+    right = float(click.sum() / (click + refusal).sum())
+    rows = torch.cat([moves.flatten(0, 1), start[None]])
+    gains = _gains(counts, prior)
+    assert torch.equal(gains, gains.T)
+    for a, b in [(0, 1), (0, 3), (2, 1)]:
+        kept = [z for z in range(4) if z not in (a, b)]
+        into = torch.cat([rows[:, kept], rows[:, [a]] + rows[:, [b]]], dim=1)
+        joined = torch.cat([prior[kept], prior[[a]] + prior[[b]]])
+        expected = (row_evidence(into, joined) - row_evidence(rows, prior)).sum()
+        together = row_evidence(moves[:, a] + moves[:, b], prior)
+        expected += (together - row_evidence(moves[:, a], prior) - row_evidence(moves[:, b], prior)).sum()
+        yes, no = (torch.stack([x[a], x[b], x[a] + x[b]]) + 4 * r for x, r in ((click, right), (refusal, 1 - right)))
+        answers = log_beta(yes, no) - log_beta(*torch.tensor([4 * right, 4 * (1 - right)]).double())
+        expected += (torch.tensor([-1, -1, 1.0])[:, None] * answers).sum()
+        assert float(gains[a, b]) == pytest.approx(float(expected))

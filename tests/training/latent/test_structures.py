@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from irecgan.data.batch import Sessions
+from irecgan.data.batch import NOTHING, Sessions
 from irecgan.policies.logging import logging_policies
 from irecgan.policies.witness import Witness
 from irecgan.rollout import rollout
@@ -12,6 +12,7 @@ from irecgan.training.latent.kinds import find_kinds
 from irecgan.training.latent.structures import find_structures, shown_share, tells_states_by_lists
 from irecgan.training.latent.trajectories import Trajectories
 from irecgan.worlds.mdp import MDPWorld, draw_world
+from latent_users import sessions_of
 
 
 def world_of(law: str = "dirichlet:0.02", states: int = 4, items: int = 24, slate_size: int = 4) -> MDPWorld:
@@ -70,6 +71,16 @@ def test_random_slates_are_of_one_kind() -> None:
     steps = Trajectories.of(logged)
     assert len(find_kinds(steps, Streams(0).torch("kinds"))) == 1
     assert [s.states for s in find_structures(steps, Streams(0).torch("kinds"), ends_logged=True)][:2] == [1, 2]
+
+
+def test_lists_that_hardly_repeat_make_no_state_each() -> None:
+    """30 sessions, each shown a list of its own three times: of 68 slates that are learned from, each kind has four."""
+    lists = torch.arange(30 * 4).split(4)
+    sessions = [[(own.tolist(), int(own[0])), (own.tolist(), int(own[1])), (own.tolist(), NOTHING)] for own in lists]
+    steps = Trajectories.of(sessions_of(sessions, 120))
+    generator = Streams(0).torch("kinds")
+    assert 1 < len(find_kinds(steps, generator)) <= 17
+    assert max(s.states for s in find_structures(steps, generator, ends_logged=True)) <= 17
 
 
 def test_the_same_seed_finds_the_same_model() -> None:

@@ -14,7 +14,7 @@ from irecgan.errors import UserError
 from irecgan.runs.manifest import Candidate, Decision
 from irecgan.seeding import Streams
 from irecgan.training.choice.folds import Fitted, fit, two_folds
-from irecgan.training.choice.judges import Judge, ListJudge, Scores, UserJudge
+from irecgan.training.choice.judges import Folds, Judge, ListJudge, Scores, UserJudge
 from irecgan.training.config import TrainingConfig
 from irecgan.training.data import TrainingData
 from irecgan.training.recipes import Recipe, admitted, find_recipe
@@ -38,10 +38,17 @@ ways that two halves of a log have in common, which standard errors do not show.
 def choose(data: TrainingData, config: TrainingConfig, streams: Streams, directory: Path) -> tuple[Recipe, Decision]:
     """What learns from the whole of ``data``, and why. What is under way lies in ``directory``.
 
-    Raises UserError for a candidate that is no recipe, or chooses itself, and where none can be fitted.
+    Where the log is too small to compare candidates it is the first one. Raises UserError for a candidate that is no
+    recipe, or chooses itself, and where none can be fitted.
     """
-    tournament = _Tournament(data, config, streams.child("auto"), directory / FOLDER)
+    first = _candidates(config.candidates, _BY_USERS)[0]
+    folds = two_folds(data, config, streams.child("auto"))
+    if isinstance(folds, str):
+        return _without_comparing(first, folds, data, streams)
+    tournament = _Tournament(folds, config, streams.child("auto"), directory / FOLDER)
     judge = tournament.judge()
+    if isinstance(judge, ListJudge) and (few := judge.too_few):
+        return _without_comparing(first, few, data, streams)
     default = _BY_USERS if isinstance(judge, UserJudge) else _BY_LISTS
     names = _candidates(config.candidates, default)
     found = {name: tournament.enter(name) for name in tqdm(names, desc="candidates", disable=None, leave=False)}
@@ -70,11 +77,21 @@ def forget(directory: Path) -> None:
     shutil.rmtree(directory / FOLDER, ignore_errors=True)
 
 
+def _without_comparing(first: str, why: str, data: TrainingData, streams: Streams) -> tuple[Recipe, Decision]:
+    """The ``first`` candidate, and ``why`` no others were compared with it."""
+    learns, gate = admitted(find_recipe(first), data, streams)
+    reason = f"{first} is the first candidate, and none were compared: {why}"
+    figures = dict(slate_information(data, streams.child("auto")).metrics)
+    return learns, Decision(
+        learned=learns.name, reason=reason + ("" if gate is None else f"; {gate.reason}"), figures=figures
+    )
+
+
 class _Tournament:
     """Fits candidates to the two halves of a log, each once."""
 
-    def __init__(self, data: TrainingData, config: TrainingConfig, streams: Streams, folder: Path) -> None:
-        self.folds = two_folds(data, config, streams)
+    def __init__(self, folds: Folds, config: TrainingConfig, streams: Streams, folder: Path) -> None:
+        self.folds = folds
         self.config = config
         self.streams = streams
         self.folder = folder

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from irecgan.data.batch import Sessions
-from irecgan.errors import UserError
 from irecgan.models.latent import LatentUserModel
 from irecgan.policies.interface import Policy, Scorer
 from irecgan.policies.latent import acting
@@ -16,7 +15,7 @@ from irecgan.policies.popularity import Popularity, return_weighted_counts
 from irecgan.runs.trained import ranking
 from irecgan.seeding import Streams
 from irecgan.training.config import TrainingConfig
-from irecgan.training.data import TrainingData, hold_out, with_clicks
+from irecgan.training.data import TrainingData, hold_out
 from irecgan.training.lab import Lab, make_lab
 from irecgan.training.loop import run_phases
 from irecgan.training.recipes import Recipe, admitted
@@ -36,19 +35,21 @@ class Fitted:
     seconds: float
 
 
-def two_folds(data: TrainingData, config: TrainingConfig, streams: Streams) -> tuple[TrainingData, TrainingData]:
-    """At most MOST sessions in two halves, each with its own sessions to learn from and to stop by.
+def two_folds(data: TrainingData, config: TrainingConfig, streams: Streams) -> tuple[TrainingData, TrainingData] | str:
+    """At most MOST sessions in two halves, each with its own sessions to learn from and to stop by; or why not.
 
-    Raises UserError when there are fewer than four sessions, or a half has no click to learn from.
+    That is where there are fewer than four sessions, or a half has no click to learn from.
     """
-    if len(data.train) + len(data.validation) < 4:
-        raise UserError("recipe auto: found fewer than 4 sessions; expected two in each half")
+    sessions = len(data.train) + len(data.validation)
+    if sessions < 4:
+        return f"the log has {sessions} sessions, fewer than the 4 that make two halves"
     chosen = torch.randperm(len(data.train), generator=streams.torch("sample"))[:MOST].sort().values
     some = Sessions.concat([data.train.select(chosen), data.validation])
     halves = hold_out(some, 0.5, streams.torch("halves"))
     parts = (hold_out(h, config.validation_share, streams.torch("hold-out", i)) for i, h in enumerate(halves))
-    found = (replace(data, train=train, validation=validation) for train, validation in parts)
-    first, second = (with_clicks(half, "recipe auto: half of the log") for half in found)
+    first, second = (replace(data, train=train, validation=validation) for train, validation in parts)
+    if not all(bool((half.train.position >= 0).any()) for half in (first, second)):
+        return "half of the log has no click to learn from"
     return first, second
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from irecgan.data.batch import Sessions
-from irecgan.errors import UserError
 from irecgan.models.latent import LatentUserModel
 from irecgan.objectives.policy import click_worth
 from irecgan.policies.ranking import conservative_rank
@@ -177,18 +176,23 @@ class ListJudge:
         """None."""
         return {}
 
+    @property
+    def too_few(self) -> str | None:
+        """What to say where a half has so few sessions with a click that weighs that no error can be told."""
+        least = min(_weighty(fold.all, self.config.lambda_r) for fold in self.folds)
+        if least >= _LEAST_CLICKED:
+            return None
+        return (
+            f"in half of the log the sessions with a click worth something in a list are {least}; "
+            f"a comparison takes {_LEAST_CLICKED}"
+        )
+
     def scores(self, pair: Pair) -> Scores:
-        """Over the sessions of the half not seen that have a click that weighs. Raises UserError if it has not two."""
+        """Over the sessions of the half not seen that have a click that weighs: two at least, see `too_few`."""
         first, second = (
             _reciprocal_ranks(fitted, fold.all, self.config.lambda_r)
             for fitted, fold in zip(pair, self.folds[::-1], strict=True)
         )
-        least = min(len(first), len(second))
-        if least < _LEAST_CLICKED:
-            raise UserError(
-                f"recipe auto: found {least} sessions with a click worth something in a list, in a half of the log; "
-                f"expected at least {_LEAST_CLICKED}"
-            )
         return Scores((first, second))
 
     def off_policy(self, pair: Pair) -> None:
@@ -198,6 +202,13 @@ class ListJudge:
 def _joint(users: LatentUserModel, sessions: Sessions) -> float:
     steps = Trajectories.of(sessions)
     return float(sum(part.sum() for part in evidence(users.tables, steps))) / steps.alive[0]
+
+
+def _weighty(sessions: Sessions, reward_weight: float) -> int:
+    """The sessions with a click that weighs."""
+    weight = click_worth(sessions.reward, sessions.position >= 0, reward_weight)
+    owner = torch.arange(len(sessions)).repeat_interleave(sessions.steps)
+    return len(owner[weight > 0].unique())
 
 
 @torch.no_grad()

@@ -31,16 +31,19 @@ class Expectation:
 
 
 def answer_chances(tables: LatentTables, steps: Trajectories) -> Tensor:
-    """The chance of what was done at each step, given its slate, in each state. (N, Z)"""
+    """The chance of what was done at each step, given its slate, in each state. (N, Z)
+
+    An unknown item that was clicked says nothing, nor does a slate of unknown items alone.
+    """
     weight = tables.weight
-    total = steps.total(weight.T).clamp(min=SMALLEST)  # (N, Z)
+    total = steps.total(weight.T)  # (N, Z)
     refused = steps.total((weight * (1 - tables.survival)).T)
     clicked = (tables.weight * tables.survival).T[steps.click]
-    answer = torch.where(steps.clicked[:, None], clicked, refused) / total
+    answer = torch.where(steps.clicked[:, None], clicked, refused) / total.clamp(min=SMALLEST)
     unseen = torch.where(steps.clicked[:, None], 1 - tables.leave, tables.leave)
-    unknown = steps.clicked & (steps.click == steps.items)
+    unknown = (steps.clicked & (steps.click == steps.items))[:, None] | (steps.logged[:, None] & (total == 0))
     answer = torch.where(steps.logged[:, None], answer, unseen)
-    return torch.where(unknown[:, None], 1.0, answer).clamp(min=SMALLEST)
+    return torch.where(unknown, 1.0, answer).clamp(min=SMALLEST)
 
 
 def kind_log_chances(tables: LatentTables, steps: Trajectories) -> Tensor:
@@ -87,11 +90,11 @@ def expect(tables: LatentTables, steps: Trajectories, kinds: Tensor) -> Expectat
     logged = state * steps.logged[:, None]
     clicks = steps.clicked[:, None] & (steps.click != steps.items)[:, None]
     weight = tables.weight
-    total = steps.total(weight.T).clamp(min=SMALLEST)
+    total = steps.total(weight.T)
     ends = (steps.logged & ~steps.clicked)[:, None]
     refused = steps.total((weight * (1 - tables.survival)).T)
     refusal = torch.where(ends & (refused > 0), state / refused.clamp(min=SMALLEST), 0.0)
-    choosing = torch.where(ends | (clicks & steps.logged[:, None]), logged, 0.0)
+    choosing = torch.where((ends | (clicks & steps.logged[:, None])) & (total > 0), logged, 0.0)
     clicked = _scatter(steps.click, state * clicks, steps.items)
     return Expectation(
         log_likelihood=float(log_mass.sum()),
@@ -100,7 +103,7 @@ def expect(tables: LatentTables, steps: Trajectories, kinds: Tensor) -> Expectat
         moves=moves,
         candidate=(clicked + weight.T * (1 - tables.survival.T) * steps.by_item(refusal)).T,
         click=clicked.T,
-        showing=steps.by_item(choosing / total).T,
+        showing=steps.by_item(choosing / total.clamp(min=SMALLEST)).T,
         shown=steps.by_item(logged).T,
         place=_places(steps, logged).transpose(1, 2),
         reward=_scatter(steps.click, state * clicks * steps.reward[:, None], steps.items).T,

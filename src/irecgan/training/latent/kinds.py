@@ -25,6 +25,8 @@ _CELLS = 1_000_000
 """Clusters times items, at most."""
 _LEAST = 8
 """Slates from which on more than one kind is looked for."""
+_EACH = 4
+"""Slates of a kind, at least, on average: of a list that is hardly shown twice no state is learned."""
 _ROUNDS = 15
 _STRENGTH = 1.0
 """Pseudo-slates of each kind, which hold items as all slates do."""
@@ -53,6 +55,8 @@ def find_kinds(steps: Trajectories, generator: torch.Generator) -> Kinds:
     learn, test = (_Slates(*_shown(steps, part), steps.items) for part in parts)
     found, best = [], -torch.inf
     share = _chosen(learn, generator)
+    if share.shape[1] > (most := max(1, len(learn) // _EACH)):
+        share = _merged(learn, share, until=most)
     while True:
         kinds, total = kinds_of(learn.counts(share), share.sum(0), learn.marginal), share.sum(0)
         log_share = ((total + 1) / (total.sum() + len(total))).log()

@@ -6,7 +6,7 @@ items that both show. All are closed forms, given which kind each slate is.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ _CLEAR = 3.0
 class Counts:
     """What was counted of C kinds."""
 
-    moves: Tensor  # (n, C, C)
+    moves: Tensor  # (n, C, C), or of the items alone by a click on which someone moved
     start: Tensor  # (C,)
     click: Tensor  # (C, n)
     refusal: Tensor  # (C, n)
@@ -37,8 +37,9 @@ class Counts:
         return Counts(self.moves[items], self.start, self.click[:, items], self.refusal[:, items], self.kind, self.held)
 
     def of_frequent_items(self) -> "Counts":
-        """The same of the items that are clicked most: as many as are weighed."""
-        return self.only(self.click.sum(0).topk(min(_ITEMS, self.click.shape[1])).indices)
+        """The same of the items that are clicked most: as many as are weighed; no moves of those never clicked."""
+        frequent = self.only(self.click.sum(0).topk(min(_ITEMS, self.click.shape[1])).indices)
+        return replace(frequent, moves=frequent.moves[frequent.moves.sum((1, 2)) > _NONE])
 
 
 def paired_kinds(counts: Counts) -> Tensor | None:
@@ -153,35 +154,40 @@ def _gains(counts: Counts, prior: Tensor) -> Tensor:
     columns = torch.cat([counts.moves.flatten(0, 1), counts.start[None]])  # (R, Z)
     columns = columns[columns.sum(1) > 0.5]
     column = (torch.lgamma(columns + prior) - torch.lgamma(prior)).sum(0)  # (Z,)
-    rows, right = row_evidence(counts.moves, prior), counts.click.sum() / (counts.click.sum() + counts.refusal.sum())
-    gain = []
+    clicked = counts.moves.sum(2) > _NONE  # (n, Z)
+    rows = torch.zeros(clicked.shape, dtype=prior.dtype).masked_scatter(
+        clicked, row_evidence(counts.moves[clicked], prior)
+    )
+    right = counts.click.sum() / (counts.click.sum() + counts.refusal.sum())
+    gain = torch.zeros(len(prior), len(prior), dtype=prior.dtype)
     for z in range(len(prior)):
-        both = prior + prior[z]
-        into = (torch.lgamma(columns + columns[:, z : z + 1] + both) - torch.lgamma(both)).sum(0) - column - column[z]
-        gain.append(into + _row_gains(counts.moves, rows, prior, z) + _answer_gains(counts, float(right), z))
-    return torch.stack(gain)
+        both = prior[z:] + prior[z]
+        into = (torch.lgamma(columns[:, z:] + columns[:, z : z + 1] + both) - torch.lgamma(both)).sum(0)
+        into = into - column[z:] - column[z]
+        gain[z, z:] = into + _row_gains(counts.moves, clicked, rows, prior, z) + _answer_gains(counts, float(right), z)
+    return gain + gain.triu(1).T
 
 
-def _row_gains(moves: Tensor, rows: Tensor, prior: Tensor, z: int) -> Tensor:
-    """What merging each state with ``z`` adds to the evidence of the moves from it, given that of each row. (Z,)
+def _row_gains(moves: Tensor, clicked: Tensor, rows: Tensor, prior: Tensor, z: int) -> Tensor:
+    """What merging each state from ``z`` on with ``z`` adds to the evidence of the moves from it. (Z - z,)
 
-    Items that either state has no click on add nothing.
+    ``rows`` (n, Z): the evidence of each row of moves. Items that either state has no click on, by ``clicked`` (n, Z),
+    add nothing.
     """
-    clicked = moves.sum(2) > _NONE  # (n, Z)
-    item, other = (clicked & clicked[:, z : z + 1]).nonzero(as_tuple=True)
-    found = row_evidence(moves[item, other] + moves[item, z], prior) - rows[item, other] - rows[item, z]
-    return torch.zeros_like(prior).index_add(0, other, found)
+    item, other = (clicked[:, z:] & clicked[:, z : z + 1]).nonzero(as_tuple=True)
+    found = row_evidence(moves[item, z + other] + moves[item, z], prior) - rows[item, z + other] - rows[item, z]
+    return torch.zeros_like(prior[z:]).index_add(0, other, found)
 
 
 def _answer_gains(counts: Counts, right: float, z: int) -> Tensor:
-    """What merging each state with ``z`` adds to the evidence of answers. (Z,)
+    """What merging each state from ``z`` on with ``z`` adds to the evidence of answers. (Z - z,)
 
     Items that ``z`` has no answer to add nothing.
     """
     met = counts.click[z] + counts.refusal[z] > _NONE
-    click, refusal = counts.click[:, met], counts.refusal[:, met]
+    click, refusal = counts.click[z:, met], counts.refusal[z:, met]
     alone = _answers(click, refusal, right)
-    return _answers(click + click[z], refusal + refusal[z], right) - alone - alone[z]
+    return _answers(click + click[0], refusal + refusal[0], right) - alone - alone[0]
 
 
 def _answers(click: Tensor, refusal: Tensor, right: float) -> Tensor:
