@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irecgan.cli import main
-from irecgan.data import slices
+from irecgan.data import scanned, slices
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.encode import encode
 from irecgan.data.history import touched_by_user, with_user_history
 from irecgan.data.log import SessionLog
+from irecgan.data.prepare import prepare
+from irecgan.data.scanned import ScannedLog, read_or_scan
 from irecgan.errors import UserError
 
 ROWS = st.lists(st.tuples(st.sampled_from("uvw"), st.integers(0, 4), st.integers(0, 5), st.integers(0, 3)), max_size=12)
@@ -105,7 +107,7 @@ def test_what_users_clicked_in_earlier_sessions_is_prepared_learned_and_told(
     assert main(["train", str(plain), "--recipe", "linear", "--set", "terms=touches", "--out", run + "2"]) == 2
     assert "setting terms: found touches; the log has none of the columns" in capsys.readouterr().err
     assert main(["evaluate", run, "--log", str(plain)]) == 0
-    untold = "test.parquet: has neither of the columns touched_between and touched_by_user, which run run reads"
+    untold = "test.parquet: has no column touched_by_user, which run run reads"
     assert untold in capsys.readouterr().err
 
 
@@ -136,7 +138,7 @@ def test_looks_are_the_known_items_touched_since_the_step_before() -> None:
     assert looks_of(sessions) == [[1, 1, 0], []]
     batch = sessions.batch(torch.tensor([0]))
     assert batch.looks is not None
-    assert batch.looks.tolist() == [[[1, 1, 0], [2, 2, 2]]]
+    assert (batch.looks.item.tolist(), batch.looks.step.tolist()) == ([[1, 1, 0]], [[0, 0, 0]])
 
 
 def test_looks_before_steps_that_are_left_out_belong_to_the_next() -> None:
@@ -163,6 +165,72 @@ def test_touches_may_be_written_in_other_ways() -> None:
         encoded(told(touched_between=[1, 2]), [1, 2])
     with pytest.raises(UserError, match="column touched_by_user: found type Boolean; expected item ids"):
         encoded(told(touched_by_user=[[True], [False]]), [1, 2])
+
+
+def test_histories_come_before_filters_and_steps_that_go_hand_on_what_was_touched(tmp_path: Path) -> None:
+    clicks = [2, 1, 9, 3, 2, 1]
+    looks: list[list[int] | None] = [[3], None, [1], [3], [], []]
+    rows = {
+        "session_id": ["a", "b", "b", "b", "c", "d"],
+        "step": [0, 0, 1, 2, 0, 0],
+        "timestamp": [1, 2, 3, 4, 5, 6],
+        "user_id": [7, 7, 7, 7, 7, 8],
+        "slate": [[1, 2, 3]] * 6,
+        "click": clicks,
+        "touched_between": looks,
+    }
+    pl.DataFrame(rows).write_parquet(tmp_path / "x.parquet")
+    prepare("log", [tmp_path / "x.parquet"], tmp_path / "out", user_history=True, shares=(2, 1, 1))
+    parts = [pl.read_parquet(tmp_path / "out" / f"{part}.parquet") for part in ("train", "validation", "test")]
+    found = pl.concat(parts).sort("timestamp")
+    assert found["click"].to_list() == [2, 1, 3, 2, 1]  # 9 is in no slate
+    between, by_user = ([items or [] for items in found[c].to_list()] for c in ("touched_between", "touched_by_user"))
+    assert between == [[3], [], [1, 9, 3], [], []]
+    assert by_user == [[], [2, 3], [2, 3], [1, 1, 2, 3, 3, 3], []]
+
+
+def test_a_busy_user_takes_no_more_than_a_linear_part() -> None:
+    rows = frame_of([("u", step // 2, step, step % 3) for step in range(3_000)])
+    lists = with_user_history(rows, "log")["touched_by_user"]
+    assert lists.list.len().max() == 60  # of each item as many as are told of
+    assert lists.list.len()[30] == 30
+
+
+def test_touches_of_which_none_is_an_item_are_named_and_blanks_are_nothing(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"row 2: column touched_between: found \['1,2'\]; expected item ids written like"
+    ):
+        encoded(told(touched_between=[[], ["1,2"]]), [1, 2])
+    text = "session_id,step,slate,click,touched_between\n1,0,a b c,b,c\n1,1,a b c,,  \n"
+    (tmp_path / "x.csv").write_text(text)
+    sessions = encode(SessionLog.read(tmp_path / "x.csv"), Catalogue(pl.Series(["a", "b", "c"])))
+    assert looks_of(sessions) == [[2], []]
+    assert sessions.touched is not None
+    assert sessions.touched.tolist() == [2, 1]
+
+
+def test_text_ids_are_touched_in_parts_that_show_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanned, "SLICE", 2)
+    rows = [("a", 0, ["x", "2"], "x", ["2"]), ("b", 0, ["1", "2"], "2", ["x"]), ("c", 0, ["1", "x"], None, ["x", "1"])]
+    columns = ["session_id", "step", "slate", "click", "touched_between"]
+    pl.DataFrame(rows, columns, orient="row").write_parquet(tmp_path / "x.parquet", row_group_size=1)
+    log = read_or_scan(tmp_path / "x.parquet", 0)
+    assert isinstance(log, ScannedLog)
+    catalogue = Catalogue.from_log(log)
+    assert looks_of(encode(log, catalogue)) == looks_of(encode(SessionLog.read(tmp_path / "x.parquet"), catalogue))
+
+
+def test_a_history_that_is_told_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pl.read_csv(visits(tmp_path / "x.csv")).with_columns(pl.col("slate").str.split(" "))
+    frame.with_columns(touched_by_user=pl.lit([3], dtype=pl.List(pl.Int64))).write_parquet(tmp_path / "x.parquet")
+    prepare("log", [tmp_path / "x.parquet"], tmp_path / "out", user_history=True)
+    assert pl.read_parquet(tmp_path / "out" / "test.parquet")["touched_by_user"].to_list() == [[3]] * 8
+    said = ["prepare", "log", str(tmp_path / "x.parquet"), "--user-history", "--out", str(tmp_path / "other")]
+    assert main(said) == 0
+    assert "column touched_by_user is there already; it stays as it is" in capsys.readouterr().err
+    frame.with_columns(touched_by_user=pl.lit(None)).write_parquet(tmp_path / "y.parquet")
+    prepare("log", [tmp_path / "y.parquet"], tmp_path / "filled", user_history=True)
+    assert pl.read_parquet(tmp_path / "filled" / "train.parquet")["touched_by_user"].count() > 20
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])

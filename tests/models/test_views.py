@@ -12,7 +12,20 @@ from irecgan.models.memory import Memory, StepView
 from irecgan.models.views import DECAY, RECENT, View
 from random_sessions import ITEMS, random_sessions, statistics_of, with_looks
 
-FIELDS = ("touched", "last", "clicks", "rewarded", "seen", "same", "popularity", "shown", "related", "looks", "visits")
+FIELDS = (
+    "touched",
+    "last",
+    "clicks",
+    "rewarded",
+    "seen",
+    "same",
+    "popularity",
+    "shown",
+    "related",
+    "related_to_touched",
+    "looks",
+    "visits",
+)
 
 
 def all_of(sessions: Sessions) -> SessionBatch:
@@ -100,13 +113,13 @@ def test_touches_of_the_past_are_those_of_a_plain_loop(seed: int) -> None:
         past: list[int] = []
         looks: list[int] = []
         for t in range(int(batch.steps[b])):
-            touched = [item for item in batch.looks[b, t].tolist() if item < ITEMS]
+            touched = batch.looks.item[b][batch.looks.step[b] == t].tolist()
             past, looks = past + touched, looks + touched
             for k, item in enumerate(batch.slate[b, t].tolist()):
                 assert view.looks[row, k] == (item < ITEMS) * looks.count(item)
                 cosines = [float(statistics.related.between(torch.tensor(c), torch.tensor(item))) for c in past]
                 fading = sum(cosine * DECAY**lag for lag, cosine in enumerate(reversed(cosines[-RECENT:])))
-                assert float(view.related[row, k]) == pytest.approx(fading, abs=1e-6)
+                assert float(view.related_to_touched[row, k]) == pytest.approx(fading, abs=1e-6)
             past.append(int(batch.click[b, t]))
             row += 1
     assert row == len(view.same)
@@ -123,7 +136,7 @@ def test_the_own_session_is_left_out_as_if_the_log_did_not_have_it(seed: int, to
         others = log.select(torch.tensor([r for r in range(len(log)) if r != s]))
         outside = BatchView(all_of(log.select(torch.tensor([s]))), statistics_of(others))
         end = start + len(outside.same)
-        for name in ("popularity", "shown", "related"):
+        for name in ("popularity", "shown", "related", "related_to_touched"):
             found, expected = getattr(inside, name)[start:end], getattr(outside, name)
             torch.testing.assert_close(found[:, : expected.shape[1]], expected, atol=1e-5, rtol=1e-5)
         start = end

@@ -139,7 +139,7 @@ def joined(first: SessionBatch, second: SessionBatch) -> SessionBatch:
     """Both batches, with all scores 1."""
     parts = [replace(batch, score=torch.ones_like(batch.score)) for batch in (first, second)]
     tensors = {f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(first) if f.type is Tensor}
-    return SessionBatch(**tensors, catalogue_size=ITEMS, touched=None, context=None)
+    return SessionBatch(**tensors, catalogue_size=ITEMS, touched=None, context=None, looks=None)
 
 
 def test_the_value_is_learned_from_returns() -> None:

@@ -92,7 +92,7 @@ def test_terms_learn_at_a_rate_of_their_own(log: SessionLog, tmp_path: Path) -> 
 
 def test_settings_name_the_terms_and_what_is_wrong() -> None:
     assert TrainingConfig.parse(["terms=rank, popularity"]).terms == ("rank", "popularity")
-    assert len(TrainingConfig.parse(["terms=all"]).terms) == 6
+    assert len(TrainingConfig.parse(["terms=all"]).terms) == 7
     assert TrainingConfig.parse(["terms=none"]).terms == ()
     with pytest.raises(UserError, match=r"setting terms\.0: found 'order'"):
         TrainingConfig.parse(["terms=order"])

@@ -57,7 +57,7 @@ def test_stored_sessions_are_the_sessions_and_leave_no_file(tmp_path: Path) -> N
     rows = torch.tensor([5, 0, 41])
     assert_same(sessions.select(rows), kept.select(rows))
     first, second = sessions.batch(rows), kept.batch(rows)
-    for name in ("slate", "shown", "click", "position", "reward", "score", "real", "touched", "looks", "visits"):
+    for name in ("slate", "shown", "click", "position", "reward", "score", "real", "touched", "visits"):
         assert torch.equal(getattr(first, name), getattr(second, name)), name
         assert getattr(first, name).dtype == getattr(second, name).dtype, name
     catalogue = Catalogue.from_log(small_log())

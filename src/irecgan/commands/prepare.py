@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--user-history",
         action="store_true",
-        help="add what of each slate its user clicked in earlier sessions, by user_id and timestamp, for terms",
+        help="tell each step what of its slate the user clicked or touched in earlier sessions (touched_by_user), by "
+        "user_id and timestamp, unless the log has that column",
     )
     add("--seed", type=int, default=0, metavar="S", help="of the split (default: 0)")
 

@@ -20,6 +20,18 @@ NOTHING = -1
 
 
 @dataclass(frozen=True)
+class Looks:
+    """The P items, at most, that were touched in each of B sessions by other actions than clicks, oldest first."""
+
+    item: Tensor  # (B, P) int64, n where there are no more
+    step: Tensor  # (B, P) int64, the step that each of them came before, rising; T where there are no more
+
+    def to(self, device: torch.device) -> "Looks":
+        """The same on another device."""
+        return Looks(_moved(self.item, device), _moved(self.step, device))
+
+
+@dataclass(frozen=True)
 class SessionBatch:
     """Padded sessions. B sessions, at most T steps, at most K items shown.
 
@@ -39,7 +51,7 @@ class SessionBatch:
     touched: Tensor | None = None  # (B, T) int64, rank in the slate of the item touched last before; see Sessions
     generated: Tensor | None = None  # (B,) bool, sessions that an agent and a user model made; None: logged ones
     context: PaddedRows | None = None  # (B, T, W) what was known before each slate was shown; None: nothing
-    looks: Tensor | None = None  # (B, T, W) int64, items touched since the step before, oldest first; n for none
+    looks: "Looks | None" = None  # items touched between steps; None where that is not known
     visits: Tensor | None = None  # (B, T, K) int64, touches of each item shown in earlier sessions; see Sessions
 
     @property
@@ -66,10 +78,11 @@ class SessionBatch:
         if target == self.slate.device:
             return self
         moved = {f.name: _moved(getattr(self, f.name), target) for f in fields(self) if f.type is Tensor}
-        optional = {name: getattr(self, name) for name in ("touched", "generated", "looks", "visits")}
+        optional = {name: getattr(self, name) for name in ("touched", "generated", "visits")}
         moved |= {name: _moved(tensor, target) for name, tensor in optional.items() if tensor is not None}
         context = None if self.context is None else self.context.to(target)
-        return replace(self, catalogue_size=self.catalogue_size, context=context, **moved)
+        looks = None if self.looks is None else self.looks.to(target)
+        return replace(self, catalogue_size=self.catalogue_size, context=context, looks=looks, **moved)
 
 
 class SessionSource(Protocol):
@@ -159,9 +172,18 @@ class Sessions:
             touched=None if self.touched is None else torch.where(real, self.touched[step].long(), NOTHING),
             generated=None if self.generated is None else self.generated[rows],
             context=None if self.context is None else self.context.padded(step),
-            looks=None if self.looks is None else _looks(self.looks, step, real, nothing),
+            looks=None if self.looks is None else self._looks(self.looks, rows, real.shape[1]),
             visits=None if self.visits is None else torch.where(shown, _take(self.visits, entry, 0).long(), 0),
         )
+
+    def _looks(self, looks: SparseRows, rows: Tensor, horizon: int) -> Looks:
+        """Those of the sessions ``rows`` (B,), padded to ``horizon`` (T) steps."""
+        begin, steps = runs(self.step_start, rows)
+        first = looks.start[begin]
+        real, entry = padded(first, looks.start[begin + steps] - first)  # (B, P)
+        step = torch.searchsorted(looks.start, entry, right=True) - 1 - begin[:, None]
+        item = _take(looks.feature, entry, self.catalogue_size).long()
+        return Looks(torch.where(real, item, self.catalogue_size), torch.where(real, step, horizon))
 
     def shuffled(self, batch_size: int, generator: torch.Generator) -> list[Tensor]:
         """Batches of rows in which lengths are alike, in the order of one epoch; block by block if they have blocks."""
@@ -208,7 +230,7 @@ class Sessions:
             catalogue_size=batch.catalogue_size,
             touched=None if batch.touched is None else batch.touched[real],
             generated=batch.generated,
-            looks=None if batch.looks is None else _rows(batch.looks[real], batch.catalogue_size),
+            looks=None if batch.looks is None else _rows(batch.looks, batch.steps, batch.catalogue_size),
             visits=None if batch.visits is None else batch.visits[real][batch.shown[real]],
         )
 
@@ -295,16 +317,11 @@ def _marks(parts: Sequence[Sessions]) -> Tensor | None:
     return torch.cat(none)
 
 
-def _looks(looks: SparseRows, step: Tensor, real: Tensor, nothing: int) -> Tensor:
-    """Those at ``step`` (B, T), where it is ``real``; ``nothing`` where there are no more. (B, T, W)"""
-    rows = looks.padded(step)
-    return torch.where(real[..., None] & (rows.weight > 0), rows.feature, nothing)
-
-
-def _rows(looks: Tensor, nothing: int) -> SparseRows:
-    """``looks`` (N, W) as rows without padding."""
-    known = looks < nothing
-    return SparseRows(offsets(known.sum(1)), looks[known], torch.ones(int(known.sum())))
+def _rows(looks: Looks, steps: Tensor, nothing: int) -> SparseRows:
+    """``looks`` as a row for each of the ``steps`` (B,) of sessions."""
+    known = looks.item < nothing
+    row = (offsets(steps)[:-1, None] + looks.step)[known]
+    return SparseRows(offsets(torch.bincount(row, minlength=int(steps.sum()))), looks.item[known], torch.ones(len(row)))
 
 
 def _all_looks(parts: Sequence[Sessions]) -> SparseRows | None:

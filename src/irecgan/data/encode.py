@@ -21,6 +21,7 @@ from irecgan.data.columns import (
     TOUCHES,
 )
 from irecgan.data.features import Code
+from irecgan.data.history import handed_on
 from irecgan.data.log import Log
 from irecgan.data.ragged import offsets
 from irecgan.data.slices import counts_in, ranks_in_slate
@@ -113,20 +114,10 @@ def _without_skips(part: pl.DataFrame) -> pl.DataFrame:
         last=(session != session.shift(-1)).fill_null(True),
     )
     stays = frame[CLICK].is_not_null() | frame["last"]
-    return frame.filter(stays) if stays.all() else _with_looks_of_skipped(frame, stays).filter(stays)
-
-
-def _with_looks_of_skipped(frame: pl.DataFrame, stays: pl.Series) -> pl.DataFrame:
-    """``frame``, in which steps that stay were touched what was touched since the one before them that does."""
-    if TOUCHED_BETWEEN not in frame.columns:
-        return frame
-    ahead = stays.cast(pl.Int64).cum_sum(reverse=True)  # the same for a step and those left out before it
-    looks = frame.select(TOUCHED_BETWEEN, ahead=ahead).explode(TOUCHED_BETWEEN).drop_nulls()
-    together = looks.group_by("ahead", maintain_order=True).agg(TOUCHED_BETWEEN)
     return (
-        frame.drop(TOUCHED_BETWEEN)
-        .with_columns(ahead=ahead)
-        .join(together, on="ahead", how="left", maintain_order="left")
+        frame.filter(stays)
+        if stays.all() or TOUCHED_BETWEEN not in frame.columns
+        else handed_on(frame, stays, "session")
     )
 
 

@@ -7,11 +7,16 @@ from irecgan.data.slices import slices
 from irecgan.data.validation import A_TIME, parsed_times
 from irecgan.errors import UserError
 
+_MOST = 20
+"""Touches of an item that are told of at most, in the lists of one step: what they say grows with their logarithm."""
+_TOUCHES = "touches"
+
 
 def with_user_history(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The steps of a log with ``touched_by_user``: of each slate, what the user clicked earlier in other sessions.
+    """The steps of a log with ``touched_by_user``: of each slate, what the user clicked or touched in earlier sessions.
 
-    Raises UserError, with the ``name`` of the log, where it lacks users or times, or a time is none.
+    Touches are those of ``touched_between``, if the log has them, at the time of their step. Raises UserError, with the
+    ``name`` of the log, where it lacks users or times, or a time is none.
     """
     missing = [column for column in (USER, TIMESTAMP) if column not in frame.columns]
     if missing:
@@ -22,7 +27,11 @@ def with_user_history(frame: pl.DataFrame, name: str) -> pl.DataFrame:
         place = f"{name}: session {session}: column {TIMESTAMP}"
         raise UserError(f"{place}: found {found!r}; expected {A_TIME} on every row")
     timed = frame.with_columns(times)
-    return frame.with_columns(touched_by_user(timed, timed))
+    touches = [timed.select(USER, SESSION, TIMESTAMP, CLICK)]
+    if TOUCHED_BETWEEN in frame.columns:
+        looks = timed.select(USER, SESSION, TIMESTAMP, pl.col(TOUCHED_BETWEEN).alias(CLICK))
+        touches.append(looks.filter(pl.col(CLICK).list.len() > 0).explode(CLICK))
+    return frame.with_columns(touched_by_user(timed, pl.concat(touches)))
 
 
 def touched_by_user(steps: pl.DataFrame, touches: pl.DataFrame) -> pl.Series:
@@ -31,19 +40,35 @@ def touched_by_user(steps: pl.DataFrame, touches: pl.DataFrame) -> pl.Series:
     A list, null for none. Both have users, sessions and times; the item of a touch is its ``click``. Nothing is known
     of steps without a user.
     """
-    told = touches.select(USER, SESSION, TIMESTAMP, pl.col(CLICK).alias("item")).drop_nulls()
-    parts = [_touched(part, told) for part in slices(steps.select(USER, SESSION, TIMESTAMP, SLATE))]
+    told = touches.select(USER, SESSION, TIMESTAMP, pl.col(CLICK).alias("item")).drop_nulls().sort(TIMESTAMP)
+    by_user, by_session = (_counted(told, keys) for keys in ([USER, "item"], [USER, SESSION, "item"]))
+    parts = [_touched(part, by_user, by_session) for part in slices(steps.select(USER, SESSION, TIMESTAMP, SLATE))]
     return pl.concat(parts).alias(TOUCHED_BY_USER)
 
 
-def _touched(steps: pl.DataFrame, touches: pl.DataFrame) -> pl.Series:
+def _counted(touches: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """The times of ``touches``, rising, with how many there were of their ``keys`` by then."""
+    return touches.select(*keys, TIMESTAMP, pl.int_range(1, pl.len() + 1).over(keys).alias(_TOUCHES))
+
+
+def _touched(steps: pl.DataFrame, by_user: pl.DataFrame, by_session: pl.DataFrame) -> pl.Series:
+    """The lists of some ``steps``, from the counts of `_counted`."""
     steps = steps.with_row_index("row")
-    shown = steps.filter(pl.col(USER).is_in(touches[USER].unique().implode())).rename({SLATE: "item"}).explode("item")
-    pairs = shown.join(touches, on=[USER, "item"], suffix=" of touch")
-    before = pl.col(f"{TIMESTAMP} of touch") < pl.col(TIMESTAMP)
-    apart = pl.col(f"{SESSION} of touch") != pl.col(SESSION)
-    lists = pairs.filter(before & apart).sort("row", "item").group_by("row").agg("item")
+    known = by_user.select(USER, "item").unique()
+    shown = steps.join(known.select(USER).unique(), on=USER, how="semi").rename({SLATE: "item"}).explode("item")
+    shown = shown.join(known, on=[USER, "item"], how="semi").sort(TIMESTAMP)
+    shown = _with_count_before(shown, by_user, [USER, "item"], "all")
+    shown = _with_count_before(shown, by_session, [USER, SESSION, "item"], "own")
+    times = (pl.col("all") - pl.col("own")).clip(0, _MOST)
+    lists = shown.sort("row", "item").select("row", pl.col("item").repeat_by(times)).explode("item").drop_nulls()
+    lists = lists.group_by("row", maintain_order=True).agg("item")
     return steps.join(lists, on="row", how="left", maintain_order="left")["item"]
+
+
+def _with_count_before(shown: pl.DataFrame, counts: pl.DataFrame, keys: list[str], name: str) -> pl.DataFrame:
+    """``shown``, by rising time, with the last of ``counts`` of the same ``keys`` before it; 0 where there is none."""
+    found = shown.join_asof(counts, on=TIMESTAMP, by=keys, allow_exact_matches=False, check_sortedness=False)
+    return found.rename({_TOUCHES: name}).with_columns(pl.col(name).fill_null(0))
 
 
 def touched_between(actions: pl.DataFrame, step: pl.Expr, touch: pl.Expr) -> pl.DataFrame:
@@ -52,11 +77,21 @@ def touched_between(actions: pl.DataFrame, step: pl.Expr, touch: pl.Expr) -> pl.
     Actions of a session are in order; which of them are a ``step``, and which of the others a ``touch`` of the item in
     ``click``, is said by Booleans.
     """
-    ahead = step.cast(pl.Int64).cum_sum(reverse=True).over(SESSION)  # the same for a step and what comes before it
-    marked = actions.with_columns(ahead=ahead)
-    touches = (
-        marked.filter(touch & ~step)
-        .group_by(SESSION, "ahead", maintain_order=True)
-        .agg(pl.col(CLICK).alias(TOUCHED_BETWEEN))
+    touched = pl.when(touch & ~step).then(pl.concat_list(CLICK))
+    told = actions.with_columns(touched.alias(TOUCHED_BETWEEN))
+    return handed_on(told, told.select(step.alias("step"))["step"], SESSION)
+
+
+def handed_on(frame: pl.DataFrame, stays: pl.Series, session: str) -> pl.DataFrame:
+    """The rows of ``frame`` that ``stays`` says, after each what was touched since the one before it that does.
+
+    Before them rows are left out whose ``touched_between`` would be lost. ``session``: the column of the session.
+    """
+    numbered = frame.with_columns(stays.alias("stays"))  # a row and those left out before it have one number
+    numbered = numbered.with_columns(ahead=pl.col("stays").cast(pl.Int64).cum_sum(reverse=True).over(session))
+    looks = numbered.select(session, "ahead", TOUCHED_BETWEEN).filter(pl.col(TOUCHED_BETWEEN).list.len() > 0)
+    together = (
+        looks.explode(TOUCHED_BETWEEN).drop_nulls().group_by(session, "ahead", maintain_order=True).agg(TOUCHED_BETWEEN)
     )
-    return marked.filter(step).join(touches, on=[SESSION, "ahead"], how="left", maintain_order="left").drop("ahead")
+    kept = numbered.drop(TOUCHED_BETWEEN).filter("stays")
+    return kept.join(together, on=[session, "ahead"], how="left", maintain_order="left").drop("stays", "ahead")

@@ -1,5 +1,6 @@
 """From raw files to a validated, filtered and split log."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Any
 import polars as pl
 
 from irecgan.data.catalogue import Catalogue
-from irecgan.data.columns import ITEM, TOUCHED_BY_USER
+from irecgan.data.columns import CLICK, ITEM, ROW, SESSION, TOUCHED_BETWEEN, TOUCHED_BY_USER
 from irecgan.data.filters import ClickOutsideSlate, Counts, Filter, Record, RepeatsInSlate, apply_filters
-from irecgan.data.history import with_user_history
+from irecgan.data.history import handed_on, with_user_history
 from irecgan.data.item_columns import checked_items, item_table, items_beside, read_item_columns
 from irecgan.data.location import REPORT
 from irecgan.data.log import LogPart, SessionLog
@@ -155,15 +156,30 @@ def _read_and_filter(
     if raw.frame.is_empty():
         raise UserError(f"{name}: none of its {raw.rows} rows is a step; left out: {raw.left_out}")
     rows, steps, left_out, items = raw.rows, len(raw.frame), raw.left_out, raw.items
-    frame, records = apply_filters(validated(raw.frame, name, mendable=True), rules)
+    frame = validated(raw.frame, name, mendable=True)
     del raw
+    if user_history and (TOUCHED_BY_USER not in frame.columns or not frame[TOUCHED_BY_USER].count()):
+        frame = with_user_history(frame, name)
+    elif user_history:
+        logging.getLogger("irecgan").warning("%s: column %s is there already; it stays as it is", name, TOUCHED_BY_USER)
+    frame, records = _ruled(frame, rules)
     if frame.is_empty():
         raise UserError(f"{name}: no row is left after filtering; read {steps} steps")
-    if user_history and TOUCHED_BY_USER not in frame.columns:
-        frame = with_user_history(frame, name)
     mended = any(record.changed for record in records)
     log = SessionLog.from_frame(frame, name) if mended else SessionLog(frame, name, checked=True)
     return _Filtered(log, items, rows, steps, left_out, tuple(records))
+
+
+def _ruled(frame: pl.DataFrame, rules: Sequence[Filter]) -> tuple[pl.DataFrame, list[Record]]:
+    """What the ``rules`` leave; items that were touched or clicked at steps that go were touched before the next."""
+    if TOUCHED_BETWEEN not in frame.columns:
+        return apply_filters(frame, rules)
+    left, records = apply_filters(frame.with_row_index(ROW), rules)
+    stays = pl.int_range(len(frame), eager=True).is_in(left[ROW].implode())
+    looks = pl.col(TOUCHED_BETWEEN).fill_null([])
+    gone = pl.when(stays).then(looks).otherwise(pl.concat_list(looks, CLICK))
+    touched = handed_on(frame.select(SESSION, gone.alias(TOUCHED_BETWEEN)), stays, SESSION)
+    return left.drop(ROW).with_columns(touched[TOUCHED_BETWEEN]), records
 
 
 def _write_parts(

@@ -29,6 +29,7 @@ from irecgan.data.validation import all_integers, in_canonical_order, validated
 _COLUMNS = (SESSION, STEP, TIMESTAMP, SLATE, CLICK, REWARD, PROPENSITY, LAST_TOUCHED, *TOUCHES)
 _IDS = (pl.Int64, pl.String)
 _ID_TYPES = (*_IDS, *map(pl.List, _IDS))
+_TEXTS = (pl.String, pl.List(pl.String))
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,11 @@ def _parts(files: Sequence[Path], name: str, context: Sequence[str] | None = ())
     types = {**schema, LAST_TOUCHED: schema[CLICK]} | dict.fromkeys(TOUCHES, schema[SLATE])
     own = [column for column in (USER, LAST_TOUCHED, *TOUCHES) if column in columns and types[column] in _ID_TYPES]
     ids = [pl.col(column).cast(types[column]) for column in (SESSION, SLATE, CLICK, *own)]
+    # The ids of one part may all be written like integers. What else is text is taken as it is: it might seem no id.
+    apart = [column for column in own if column != USER and schema[column] == types[column] in _TEXTS]
     for rows in _whole_sessions(files, columns):
-        part = validated(rows, name)
-        yield SessionLog(
-            part.with_columns(ids), name, checked=True
-        )  # the ids of one part may all be written like integers
+        part = validated(rows.drop(apart), name).with_columns(rows.select(apart))
+        yield SessionLog(part.with_columns(ids), name, checked=True)
 
 
 def _whole_sessions(files: Sequence[Path], columns: Sequence[str]) -> Iterator[pl.DataFrame]:

@@ -157,7 +157,7 @@ def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     casts = [pl.col(SLATE).cast(pl.List(kind)), pl.col(CLICK).cast(kind)]
     casts += [pl.col(column).cast(pl.Int64 if all_integers(frame[column]) else pl.String) for column in own]
     told = [column for column in (LAST_TOUCHED, *TOUCHES) if column in frame.columns]
-    return frame.with_columns(*casts, *(_as_written(frame[column], kind, name) for column in told))
+    return frame.with_columns(*casts, *(_as_written(frame, column, kind, name) for column in told))
 
 
 def _item_ids(frame: pl.DataFrame) -> tuple[type[pl.DataType], pl.DataFrame]:
@@ -210,22 +210,31 @@ def _fits(values: pl.Series) -> bool:
     return ids.cast(pl.Int64, strict=False).null_count() == ids.null_count()
 
 
-def _as_written(source: pl.Series, kind: type[pl.DataType], name: str) -> pl.Expr:
-    """The values of ``source`` as item ids of type ``kind``, where it is a list those in it; what no item is, is null.
+def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name: str) -> pl.Series:
+    """The values of ``column``, or those in its lists, as item ids of type ``kind``; what is none is null, or left out.
 
-    Lists are without such values.
+    Raises UserError where the type is wrong, and where there are values in lists of which none is an id.
     """
-    column, found, listed = pl.col(source.name), _inner(source), isinstance(source.dtype, pl.List)
-    if (source.name in TOUCHES) != listed and source.dtype != pl.Null:
-        expected = "a list of item ids" if source.name in TOUCHES else "item ids"
-        raise UserError(f"{name}: column {source.name}: found type {source.dtype}; expected {expected}")
+    source, listed = frame[column], column in TOUCHES
+    found = _inner(source)
+    if listed != isinstance(source.dtype, pl.List) and source.dtype != pl.Null:
+        expected = "a list of item ids" if listed else "item ids"
+        raise UserError(f"{name}: column {column}: found type {source.dtype}; expected {expected}")
     if not (found.is_integer() or found.is_float() or found in TEXT):
-        raise UserError(f"{name}: column {source.name}: found type {found}; expected item ids")
+        raise UserError(f"{name}: column {column}: found type {found}; expected item ids")
     if source.dtype == pl.Null:
-        return column.cast(pl.List(kind) if source.name in TOUCHES else kind)
+        return source.cast(pl.List(kind) if listed else kind)
     if not listed:
-        return _as_ids(column, found, kind)
-    return column.list.eval(_as_ids(pl.element(), found, kind)).list.drop_nulls()
+        return frame.select(_as_ids(pl.col(column), found, kind)).to_series()
+    ids = frame.select(pl.col(column).list.eval(_as_ids(pl.element(), found, kind)).list.drop_nulls()).to_series()
+    told = (source.list.drop_nulls().list.len() > 0).fill_null(value=False)
+    if told.any() and not ids.list.len().sum():
+        at = int(told.arg_max() or 0)
+        expected = "item ids written like those of the slates (in CSV, spaces between them)"
+        raise UserError(
+            f"{place_of(frame, name, at)}: column {column}: found {_shown(source[at])}; expected {expected}"
+        )
+    return ids
 
 
 def _as_ids(values: pl.Expr, found: pl.DataType, kind: type[pl.DataType]) -> pl.Expr:
@@ -237,7 +246,7 @@ def _as_ids(values: pl.Expr, found: pl.DataType, kind: type[pl.DataType]) -> pl.
     if kind == pl.Int64:
         text = without_fractions(text)
     ids = text.cast(kind, strict=False)
-    return pl.when(ids.cast(pl.String) == text).then(ids)
+    return pl.when((ids.cast(pl.String) == text) & (text.str.strip_chars() != "")).then(ids)
 
 
 def in_canonical_order(frame: pl.DataFrame, order: str) -> bool:

@@ -68,9 +68,8 @@ class BatchView:
         batch = self._batch
         if batch.looks is None:
             return torch.zeros_like(batch.slate)[batch.real]
-        step = self._steps[:, None].expand(batch.looks.shape[1:])
-        tally = _Tally(batch.looks.flatten(1), step.flatten(), self._horizon)
-        return self._count(tally, self._steps + 1)[batch.real]  # those of its own step come before a list
+        tally = _Tally(batch.looks.item, batch.looks.step, self._horizon)
+        return self._count(tally, self._steps + 1)[batch.real]  # those before its own step come before a list
 
     @cached_property
     def visits(self) -> Tensor:  # noqa: D102
@@ -88,48 +87,59 @@ class BatchView:
     @cached_property
     def related(self) -> Tensor:  # noqa: D102
         batch = self._batch
-        past, before = self._past
         total = torch.zeros(batch.slate.shape, device=batch.slate.device)  # (B, T, K)
-        for lag in range(min(past.shape[1] - 1, RECENT), 0, -1):  # oldest first, as in `StepView`
-            place = before - lag  # (B, T)
-            item = torch.where(place >= 0, past.gather(1, place.clamp(min=0)), batch.catalogue_size)
-            total = DECAY * total + self._cosine(item[..., None])
+        for lag in range(min(self._horizon - 1, RECENT), 0, -1):  # oldest first, as in `StepView`
+            click = batch.click[:, :-lag, None]
+            total[:, lag:] = DECAY * total[:, lag:] + self._cosine(click, torch.ones_like(click, dtype=torch.bool))
         return total[batch.real]
 
     @cached_property
-    def _past(self) -> tuple[Tensor, Tensor]:
-        """What was clicked or touched in each session, oldest first, (B, P); and how much before each list, (B, T)."""
-        click, looks = self._batch.click, self._batch.looks
-        if looks is None:
-            return click, self._steps.expand(click.shape)
-        events = torch.cat([looks, click[..., None]], dim=2)  # (B, T, W + 1)
-        counts = torch.cat(
-            [looks < self._batch.catalogue_size, torch.ones_like(click[..., None], dtype=torch.bool)], dim=2
-        )
-        order = counts.flatten(1).int().sort(dim=1, descending=True, stable=True).indices  # what counts comes first
-        through = counts.sum(2).cumsum(1)  # (B, T)
-        return events.flatten(1).gather(1, order), through - 1
+    def related_to_touched(self) -> Tensor:  # noqa: D102
+        batch = self._batch
+        if batch.looks is None:
+            return self.related
+        past, clicked, before = self._past
+        total = torch.zeros(batch.slate.shape, device=batch.slate.device)  # (B, T, K)
+        for lag in range(min(past.shape[1] - 1, RECENT), 0, -1):
+            place = before - lag  # (B, T)
+            item, own = (values.gather(1, place.clamp(min=0)) for values in (past, clicked))
+            item = torch.where(place >= 0, item, batch.catalogue_size)
+            total = DECAY * total + self._cosine(item[..., None], own[..., None])
+        return total[batch.real]
 
-    def _cosine(self, item: Tensor) -> Tensor:
-        """Between an ``item`` (B, T, 1) of the past of each list and the items shown. (B, T, K)"""
-        slate, counts = self._batch.slate, self._statistics.counts.sessions
+    @property
+    def _past(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What was clicked or touched in each session, oldest first, (B, P), and whether it is clicked in it, (B, P).
+
+        And how much of it came before each list, (B, T).
+        """
+        click, looks = self._batch.click, self._batch.looks
+        assert looks is not None
+        when = torch.cat([2 * looks.step, (2 * self._steps + 1).expand(click.shape)], dim=1)  # looks before the click
+        when, order = when.sort(dim=1, stable=True)
+        past = torch.cat([looks.item, click], dim=1).gather(1, order)
+        clicked = (self._clicks.before(past, torch.full_like(past, self._horizon)) > 0) & (
+            past < self._batch.catalogue_size
+        )
+        return past, clicked, torch.searchsorted(when, (2 * self._steps + 1).expand(click.shape).contiguous())
+
+    def _cosine(self, item: Tensor, clicked: Tensor) -> Tensor:
+        """Between an ``item`` (B, T', 1) of the past of the last T' lists and what they show. (B, T', K)
+
+        ``clicked`` (B, T', 1): whether it is clicked in its own session.
+        """
+        slate, counts = self._batch.slate[:, -item.shape[1] :], self._statistics.counts.sessions
         cosine = self._statistics.related.between(item, slate)
         if not self._own:
             return cosine
-        own, of_item = self._own_clicks > 0, self._own_clicks_on(item)
+        times = self._own_clicks[:, -item.shape[1] :]
         in_log = counts[item].float(), counts[slate].float()
         # A pair is in this session too where both are clicked in it, and an item with itself where it is twice.
-        both = torch.where(slate == item, of_item > 1, own & (of_item > 0))
-        together = cosine * (in_log[0] * in_log[1]).sqrt() - both.float()
-        apart = ((in_log[0] - (of_item > 0).float()) * (in_log[1] - own.float())).clamp(min=1e-9).sqrt()
+        together = cosine * (in_log[0] * in_log[1]).sqrt()
+        together = together - (clicked & torch.where(slate == item, times > 1, times > 0)).float()
+        apart = ((in_log[0] - clicked.float()) * (in_log[1] - (times > 0).float())).clamp(min=1e-9).sqrt()
         without = torch.where(together > 0.5, together / apart, 0.0)
         return torch.where(self._logged[:, None, None], without, cosine)
-
-    def _own_clicks_on(self, item: Tensor) -> Tensor:
-        """Clicks on ``item`` (B, T, 1) in its whole session; 0 for unknown ones. (B, T, 1)"""
-        until = torch.full((item.shape[1],), self._horizon, device=item.device)
-        times = self._clicks.before(item.flatten(1), until).unflatten(1, item.shape[1:])
-        return torch.where(item < self._batch.catalogue_size, times, 0)
 
     @property
     def _horizon(self) -> int:

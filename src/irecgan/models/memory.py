@@ -175,6 +175,10 @@ class StepView:
             total = DECAY * total + self._statistics.related.between(click[:, None], self._items)
         return total
 
+    @property
+    def related_to_touched(self) -> Tensor:  # noqa: D102
+        return self.related
+
 
 def _occurrences(past: Tensor, items: Tensor, nothing: int) -> Tensor:
     """How often each of ``items`` (B, K) is in ``past`` (B, P); 0 for the item n. (B, K) int64"""

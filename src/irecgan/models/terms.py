@@ -4,8 +4,8 @@ A conditional logit (McFadden, 1974, "Conditional logit analysis of qualitative 
 is the recurrent one plus a weight for each feature. What is the same for all items of a list cancels out.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal, get_args
 
@@ -67,6 +67,11 @@ def _behind(view: View, *, same: bool) -> Tensor:
 
 _STEP_NAMES = tuple(f"{low:+d}" if low == high else f"{low:+d}..{high:+d}" for low, high in _STEPS)
 
+LOOKS = ("touched in the session", "log times touched in the session")
+VISITS = ("touched in earlier sessions", "log times touched in earlier sessions")
+"""Features of what is told by ``touched_between``, and by ``touched_by_user``."""
+_CO_CLICKS = "co-clicks with the session"
+
 FEATURES: tuple[Feature, ...] = (
     Feature("rank", "rank", _rank, tuple(str(rank + 1) for rank in range(RANKS))),
     Feature("repeat", "touched last", lambda v: _touched(v).float()),
@@ -84,12 +89,20 @@ FEATURES: tuple[Feature, ...] = (
         "log click rate in the log",
         lambda v: ((v.popularity + _PRIOR_LISTS * v.rate.clamp(min=1e-6)) / (v.shown + _PRIOR_LISTS)).log(),
     ),
-    Feature("co_click", "co-clicks with the session", lambda v: v.related),
-    Feature("touches", "touched in the session", lambda v: (v.looks > 0).float()),
-    Feature("touches", "log times touched in the session", lambda v: v.looks.float().log1p()),
-    Feature("touches", "touched in earlier sessions", lambda v: (v.visits > 0).float()),
-    Feature("touches", "log times touched in earlier sessions", lambda v: v.visits.float().log1p()),
+    Feature("co_click", _CO_CLICKS, lambda v: v.related),
+    Feature("touches", LOOKS[0], lambda v: (v.looks > 0).float()),
+    Feature("touches", LOOKS[1], lambda v: v.looks.float().log1p()),
+    Feature("touches", VISITS[0], lambda v: (v.visits > 0).float()),
+    Feature("touches", VISITS[1], lambda v: v.visits.float().log1p()),
 )
+
+
+def features_of(names: Collection[TermName]) -> tuple[Feature, ...]:
+    """Those of the terms ``names``. With ``touches`` among them co-clicks are with what was touched too."""
+    found = tuple(feature for feature in FEATURES if feature.term in names)
+    if "touches" not in names:
+        return found
+    return tuple(replace(f, of=lambda v: v.related_to_touched) if f.name == _CO_CLICKS else f for f in found)
 
 
 class Terms(nn.Module):
@@ -107,7 +120,7 @@ class Terms(nn.Module):
     def __init__(self, names: Sequence[TermName]) -> None:
         super().__init__()
         self.names = tuple(names)
-        self.features = tuple(feature for feature in FEATURES if feature.term in names)
+        self.features = features_of(names)
         starts = [0, *accumulate(feature.width for feature in self.features)]
         self.places = {f.name: slice(a, b) for f, a, b in zip(self.features, starts, starts[1:], strict=False)}
         self.weight = nn.Parameter(torch.zeros(starts[-1]))
@@ -126,6 +139,10 @@ class Terms(nn.Module):
     def attach(self, statistics: Statistics) -> None:
         """Read the popularity, the click rates and the relations of items in ``statistics``."""
         self._statistics = statistics
+
+    def reads(self, names: Collection[str]) -> bool:
+        """Whether features called ``names`` change a score: those that the log told nothing of have weights of 0."""
+        return any(bool(self.weight[self.places[name]].any()) for name in names if name in self.places)
 
     def forget(self) -> None:
         """Set all weights to 0: terms begin as if they were not there."""

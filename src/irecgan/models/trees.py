@@ -4,14 +4,14 @@ They are learned elsewhere (`irecgan.training.lists.boosting`). Here they are ev
 them needs no library of trees, and their weights are stored as those of any other model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from irecgan.models.terms import FEATURES, TermName, numbers
+from irecgan.models.terms import TermName, features_of, numbers
 from irecgan.models.views import View
 
 _CELLS = 1 << 18  # places in trees, one a row and tree, that are followed at once: they stay in the cache
@@ -53,7 +53,7 @@ class Trees(nn.Module):
     def __init__(self, names: Sequence[TermName]) -> None:
         super().__init__()
         self.names = tuple(names)
-        self.features = tuple(feature for feature in FEATURES if feature.term in names)
+        self.features = features_of(names)
         self.set_tables(TreeTables.none())
 
     def set_tables(self, tables: TreeTables) -> None:
@@ -65,6 +65,12 @@ class Trees(nn.Module):
 
     def __len__(self) -> int:
         return len(self.feature)
+
+    def reads(self, names: Collection[str]) -> bool:
+        """Whether a tree asks for a feature called one of ``names``."""
+        places = [place for place, feature in enumerate(self.features) if feature.name in names]
+        asked = self.feature[self.threshold.isfinite()]
+        return bool(torch.isin(asked, asked.new_tensor(places)).any())
 
     def forward(self, view: View) -> Tensor:
         """The scores of the items of ``view``. (M, K) float32"""

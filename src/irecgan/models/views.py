@@ -119,5 +119,10 @@ class View(Protocol):
 
     @property
     def related(self) -> Tensor:
-        """The sum of the cosines of each item to the RECENT items clicked or touched last, fading by DECAY. (M, K)"""
+        """The sum of the cosines of each item to the RECENT items clicked last, fading by DECAY. (M, K)"""
+        ...
+
+    @property
+    def related_to_touched(self) -> Tensor:
+        """The same to the RECENT items clicked or touched last. (M, K)"""
         ...

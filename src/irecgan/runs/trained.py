@@ -12,7 +12,7 @@ from torch import Tensor
 
 from irecgan.data.batch import SessionBatch
 from irecgan.data.catalogue import Catalogue, ItemId
-from irecgan.data.columns import TOUCHES
+from irecgan.data.columns import TOUCHED_BETWEEN, TOUCHED_BY_USER
 from irecgan.data.features import Value
 from irecgan.data.log import SessionLog
 from irecgan.devices import find_device
@@ -21,7 +21,7 @@ from irecgan.models.agent import Agent
 from irecgan.models.latent import LatentUserModel
 from irecgan.models.lists import ListUserModel
 from irecgan.models.networks import Network
-from irecgan.models.terms import TermName, Terms
+from irecgan.models.terms import LOOKS, VISITS, TermName, Terms
 from irecgan.models.trees import Trees
 from irecgan.models.user import RecurrentUserModel
 from irecgan.policies.context import ContextRanker, InContext
@@ -91,23 +91,29 @@ class TrainedPolicy:
     @property
     def _terms(self) -> tuple[TermName, ...]:
         """What it reads of lists, so that it can score items that are not in the catalogue."""
+        return () if self._chooser is None else self._chooser.names
+
+    @property
+    def _chooser(self) -> Terms | Trees | None:
+        """What reads lists, if anything does."""
         match self._scorer:
-            case RecurrentUserModel(terms=Terms(names=names)) | ListUserModel(chooser=Terms(names=names)):
-                return names
-            case ListUserModel(chooser=Trees(names=names)):
-                return names
+            case RecurrentUserModel(terms=terms):
+                return terms
+            case ListUserModel(chooser=chooser):
+                return chooser
             case _:
-                return ()
+                return None
 
     def warn_of_untold(self, log: SessionLog) -> None:
         """Warn where it reads what users touched before, and ``log`` does not tell."""
-        if "touches" in self._terms and not {*TOUCHES} & {*log.frame.columns}:
-            logging.getLogger("irecgan").warning(
-                "%s: has neither of the columns %s, which run %s reads; nothing is taken to have been touched",
-                log.name,
-                " and ".join(TOUCHES),
-                self.name,
-            )
+        for column, features in ((TOUCHED_BETWEEN, LOOKS), (TOUCHED_BY_USER, VISITS)):
+            if column not in log.frame.columns and self._chooser is not None and self._chooser.reads(features):
+                logging.getLogger("irecgan").warning(
+                    "%s: has no column %s, which run %s reads; nothing is taken to have been touched so",
+                    log.name,
+                    column,
+                    self.name,
+                )
 
     @torch.no_grad()
     def recommend(

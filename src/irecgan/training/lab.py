@@ -220,7 +220,7 @@ def make_lab(
     ``teaches``: the models that will learn; the others have shapes, but no weights. ``processes``: that train
     together, and where.
     """
-    config = _with_told_terms(config, data)
+    config = with_told_terms(config, data)
     models = new_networks(data, config, streams, heads, teaches=teaches, processes=processes)
     user, agent = cast(RecurrentUserModel, models["user"]), cast(Agent, models["agent"])
     learners = new_learners(models, teaches, config, processes)
@@ -273,7 +273,7 @@ class _DroppedIds:
             hide_ids(self.network, None)
 
 
-def _with_told_terms(config: TrainingConfig, data: TrainingData) -> TrainingConfig:
+def with_told_terms(config: TrainingConfig, data: TrainingData) -> TrainingConfig:
     """``config`` without the term of touches, where all terms are asked for and the log tells of none.
 
     Raises UserError where that term is asked for by name.

@@ -37,7 +37,7 @@ from irecgan.training.data import TrainingData, hold_out_rows, with_clicks
 from irecgan.training.directory import clear, removed_where_refused, take_up
 from irecgan.training.distributed import Processes, process_group
 from irecgan.training.information import set_covariance
-from irecgan.training.lab import Lab, make_lab
+from irecgan.training.lab import Lab, make_lab, with_told_terms
 from irecgan.training.loop import run_phases
 from irecgan.training.recipes import Recipe, admitted, find_recipe
 
@@ -119,6 +119,7 @@ def _train(asked: _Asked, processes: Processes, *, resume: bool) -> TrainedPolic
     _refuse_impossible(recipe, config, processes)
     streams = Streams(asked.seed)
     data, columns = _read(asked, streams)
+    config = with_told_terms(config, data)
     origin = Origin(
         recipe=recipe.name,
         seed=asked.seed,
