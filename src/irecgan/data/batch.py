@@ -51,7 +51,7 @@ class SessionBatch:
     touched: Tensor | None = None  # (B, T) int64, rank in the slate of the item touched last before; see Sessions
     generated: Tensor | None = None  # (B,) bool, sessions that an agent and a user model made; None: logged ones
     context: PaddedRows | None = None  # (B, T, W) what was known before each slate was shown; None: nothing
-    looks: "Looks | None" = None  # items touched between steps; None where that is not known
+    looks: Looks | None = None  # items touched between steps; None where that is not known
     visits: Tensor | None = None  # (B, T, K) int64, touches of each item shown in earlier sessions; see Sessions
 
     @property

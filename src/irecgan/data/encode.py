@@ -114,11 +114,9 @@ def _without_skips(part: pl.DataFrame) -> pl.DataFrame:
         last=(session != session.shift(-1)).fill_null(True),
     )
     stays = frame[CLICK].is_not_null() | frame["last"]
-    return (
-        frame.filter(stays)
-        if stays.all() or TOUCHED_BETWEEN not in frame.columns
-        else handed_on(frame, stays, "session")
-    )
+    if stays.all() or TOUCHED_BETWEEN not in frame.columns:
+        return frame.filter(stays)
+    return handed_on(frame, stays, "session")
 
 
 def _last_touched(part: pl.DataFrame) -> pl.Expr:

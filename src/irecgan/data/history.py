@@ -83,9 +83,10 @@ def touched_between(actions: pl.DataFrame, step: pl.Expr, touch: pl.Expr) -> pl.
 
 
 def handed_on(frame: pl.DataFrame, stays: pl.Series, session: str) -> pl.DataFrame:
-    """The rows of ``frame`` that ``stays`` says, after each what was touched since the one before it that does.
+    """The rows of ``frame`` that ``stays`` marks, each with what was touched since the one before that stays.
 
-    Before them rows are left out whose ``touched_between`` would be lost. ``session``: the column of the session.
+    So ``touched_between`` of rows that go is not lost, but for those after the last of a session. ``session``: the name
+    of the column of sessions.
     """
     numbered = frame.with_columns(stays.alias("stays"))  # a row and those left out before it have one number
     numbered = numbered.with_columns(ahead=pl.col("stays").cast(pl.Int64).cum_sum(reverse=True).over(session))
