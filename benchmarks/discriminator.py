@@ -173,8 +173,7 @@ def main() -> None:
     tests = compared(laws, found)
     for test in tests:
         c = test.comparison
-        interval = f"{test.mean:+.3f} [{test.low:+.3f}, {test.high:+.3f}]"
-        print(f"{c.claim}: {c.label}: {interval}, p {test.p:.3f}: {test.verdict}")
+        print(f"{c.claim}: {c.label}: {test.interval.text('+.3f')}, p {test.p:.3f}: {test.verdict}")
     if args.out:
         write_json(args.out, {"cells": cells, "tests": [test.to_json() for test in tests]})
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from irecgan.evaluation.intervals import Interval
+
 LEVEL = 0.05
 _SAME = 1e-9  # a spread below this share of the mean is rounding
 
@@ -55,6 +57,11 @@ class Tested:
         return len(self.comparison.differences) < 2
 
     @property
+    def interval(self) -> Interval:
+        """The mean difference with its 95 % interval."""
+        return Interval(self.mean, self.low, self.high, alone=self.alone)
+
+    @property
     def verdict(self) -> Verdict:
         """Holds: positive beyond doubt. Fails: negative beyond doubt, or no difference that would matter."""
         if self.p < self.level:
@@ -67,9 +74,7 @@ class Tested:
             "claim": self.comparison.claim,
             "comparison": self.comparison.label,
             "seeds": len(self.comparison.differences),
-            "mean": self.mean,
-            "low": None if self.alone else self.low,
-            "high": None if self.alone else self.high,
+            **self.interval.to_json(),
             "p": self.p,
             "verdict": self.verdict.value,
         }
