@@ -12,6 +12,19 @@ from irecgan.models.views import Statistics
 from irecgan.policies.co_click import co_clicks
 
 ITEMS = 7
+FIELDS = (
+    "step_start",
+    "item_start",
+    "item",
+    "click",
+    "position",
+    "reward",
+    "propensity",
+    "score",
+    "touched",
+    "visits",
+)
+"""Of sessions: what is one tensor."""
 
 
 def random_sessions(seed: int, sessions: int = 12, longest: int = 6, widest: int = 5) -> Sessions:

@@ -6,19 +6,8 @@ from hypothesis import strategies as st
 
 from irecgan.data.batch import NOTHING, Sessions
 from irecgan.data.sparse import SparseRows
+from random_sessions import FIELDS
 
-FIELDS = (
-    "step_start",
-    "item_start",
-    "item",
-    "click",
-    "position",
-    "reward",
-    "propensity",
-    "score",
-    "touched",
-    "visits",
-)
 SHAPES = st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=5), min_size=1, max_size=8)
 
 

@@ -16,20 +16,8 @@ from irecgan.data.stored import stored
 from irecgan.training.data import TrainingData
 from irecgan.training.journal import Journal
 from irecgan.training.metrics import read_metrics
+from random_sessions import FIELDS
 from small_logs import TINY, small_log
-
-FIELDS = (
-    "step_start",
-    "item_start",
-    "item",
-    "click",
-    "position",
-    "reward",
-    "propensity",
-    "score",
-    "touched",
-    "visits",
-)
 
 
 def encoded(sessions: int = 60) -> Sessions:

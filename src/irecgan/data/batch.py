@@ -321,7 +321,7 @@ def _rows(looks: Looks, steps: Tensor, nothing: int) -> SparseRows:
     """``looks`` as a row for each of the ``steps`` (B,) of sessions."""
     known = looks.item < nothing
     row = (offsets(steps)[:-1, None] + looks.step)[known]
-    return SparseRows(offsets(torch.bincount(row, minlength=int(steps.sum()))), looks.item[known], torch.ones(len(row)))
+    return SparseRows.marks(row, looks.item[known], int(steps.sum()))
 
 
 def _all_looks(parts: Sequence[Sessions]) -> SparseRows | None:

@@ -164,8 +164,7 @@ def _looks(frame: pl.DataFrame, catalogue: Catalogue) -> SparseRows | None:
     item = catalogue.index(told.filter(sizes > 0).explode())
     step = torch.arange(len(frame)).repeat_interleave(_tensor(sizes.cast(pl.Int64)))
     known = item < len(catalogue)
-    counts = torch.bincount(step[known], minlength=len(frame))
-    return SparseRows(offsets(counts), item[known], torch.ones(int(known.sum())))
+    return SparseRows.marks(step[known], item[known], len(frame))
 
 
 def _visits(frame: pl.DataFrame) -> Tensor | None:

@@ -4,7 +4,7 @@ import polars as pl
 
 from irecgan.data.columns import CLICK, SESSION, SLATE, TIMESTAMP, TOUCHED_BETWEEN, TOUCHED_BY_USER, USER
 from irecgan.data.slices import slices
-from irecgan.data.validation import A_TIME, parsed_times
+from irecgan.data.validation import every_time
 from irecgan.errors import UserError
 
 _MOST = 20
@@ -21,12 +21,7 @@ def with_user_history(frame: pl.DataFrame, name: str) -> pl.DataFrame:
     missing = [column for column in (USER, TIMESTAMP) if column not in frame.columns]
     if missing:
         raise UserError(f"{name}: missing column {missing[0]}; it is needed to know the earlier sessions of a user")
-    times, wrong = parsed_times(frame[TIMESTAMP], name)
-    wrong |= times.is_null()
-    for session, found in frame.filter(wrong).select(SESSION, TIMESTAMP).head(1).iter_rows():
-        place = f"{name}: session {session}: column {TIMESTAMP}"
-        raise UserError(f"{place}: found {found!r}; expected {A_TIME} on every row")
-    timed = frame.with_columns(times)
+    timed = frame.with_columns(every_time(frame, TIMESTAMP, name))
     touches = [timed.select(USER, SESSION, TIMESTAMP, CLICK)]
     if TOUCHED_BETWEEN in frame.columns:
         looks = timed.select(USER, SESSION, TIMESTAMP, pl.col(TOUCHED_BETWEEN).alias(CLICK))

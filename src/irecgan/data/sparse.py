@@ -59,6 +59,11 @@ class SparseRows:
         return cls(offsets(sizes), feature, weight)
 
     @classmethod
+    def marks(cls, row: Tensor, feature: Tensor, rows: int) -> "SparseRows":
+        """``rows`` rows in which each ``feature`` (P,) weighs 1 in its ``row`` (P,), rising."""
+        return cls(offsets(torch.bincount(row, minlength=rows)), feature, torch.ones(len(feature)))
+
+    @classmethod
     def empty(cls, rows: int) -> "SparseRows":
         """``rows`` rows without features."""
         return cls(torch.zeros(rows + 1, dtype=torch.int64), torch.empty(0, dtype=torch.int64), torch.empty(0))

@@ -6,7 +6,7 @@ import polars as pl
 
 from irecgan.data.columns import LAST_EVENT, SESSION, TIMESTAMP, USER
 from irecgan.data.log import LogPart, SessionLog
-from irecgan.data.validation import A_TIME, parsed_times
+from irecgan.data.validation import every_time
 from irecgan.errors import UserError
 from irecgan.seeding import Streams
 
@@ -65,14 +65,7 @@ def _time(log: SessionLog, streams: Streams) -> pl.Series:  # noqa: ARG001
     column = LAST_EVENT if LAST_EVENT in log.frame.columns else TIMESTAMP
     if column not in log.frame.columns:
         raise UserError(f"{log.name}: missing column {TIMESTAMP}; it is needed to split by time")
-    times = log.frame[column]
-    if times.has_nulls():
-        raise UserError(f"{log.name}: column {column}: found an empty value; expected a time on every row")
-    times, wrong = parsed_times(times, log.name)  # beside a column of steps they are kept as they were written
-    for session, found in log.frame.filter(wrong).select(SESSION, column).head(1).iter_rows():
-        raise UserError(
-            f"{log.name}: session {session}: column {column}: found {found!r}; expected {A_TIME} on every row"
-        )
+    times = every_time(log.frame, column, log.name)
     last = log.frame.select(SESSION, times).group_by(SESSION, maintain_order=True).agg(pl.col(column).max())
     return last.sort(column, maintain_order=True)[SESSION]
 

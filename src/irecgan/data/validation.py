@@ -312,6 +312,19 @@ def parsed_times(source: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
     return times.alias(source.name), wrong
 
 
+def every_time(frame: pl.DataFrame, column: str, name: str) -> pl.Series:
+    """The times in ``column`` of the log ``frame``: beside a column of steps they are kept as they were written.
+
+    Raises UserError, with the ``name`` of the log, where one is missing or is none.
+    """
+    if frame[column].has_nulls():
+        raise UserError(f"{name}: column {column}: found an empty value; expected a time on every row")
+    times, wrong = parsed_times(frame[column], name)
+    for session, found in frame.filter(wrong).select(SESSION, column).head(1).iter_rows():
+        raise UserError(f"{name}: session {session}: column {column}: found {found!r}; expected {A_TIME} on every row")
+    return times
+
+
 def _parsed(text: pl.Series) -> pl.Series:
     """Numbers, if all of ``text`` is such, else datetimes; null where it is neither."""
     for kind in (pl.Int64, pl.Float64):

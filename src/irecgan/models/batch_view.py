@@ -115,13 +115,15 @@ class BatchView:
         """
         click, looks = self._batch.click, self._batch.looks
         assert looks is not None
-        when = torch.cat([2 * looks.step, (2 * self._steps + 1).expand(click.shape)], dim=1)  # looks before the click
-        when, order = when.sort(dim=1, stable=True)
+        clicks = (
+            (2 * self._steps + 1).expand(click.shape).contiguous()
+        )  # when they are; looks of their step come before
+        when, order = torch.cat([2 * looks.step, clicks], dim=1).sort(dim=1, stable=True)
         past = torch.cat([looks.item, click], dim=1).gather(1, order)
         clicked = (self._clicks.before(past, torch.full_like(past, self._horizon)) > 0) & (
             past < self._batch.catalogue_size
         )
-        return past, clicked, torch.searchsorted(when, (2 * self._steps + 1).expand(click.shape).contiguous())
+        return past, clicked, torch.searchsorted(when, clicks)
 
     def _cosine(self, item: Tensor, clicked: Tensor) -> Tensor:
         """Between an ``item`` (B, T', 1) of the past of the last T' lists and what they show. (B, T', K)

@@ -52,16 +52,14 @@ def read_trivago(paths: Sequence[Path], streams: Streams) -> Raw:  # noqa: ARG00
     raw = pl.concat([_read(path) for path in logs], how="diagonal")
     raw = raw.with_columns(pl.col(TIMESTAMP).max().over(SESSION).alias(LAST_EVENT), order=pl.int_range(pl.len()))
     listed = _CLICKOUT & (pl.col(SLATE).list.len() > 0).fill_null(value=False)
-    counts = raw.select(
-        clickouts=_CLICKOUT.sum(), listed=listed.sum(), known=(listed & pl.col(CLICK).is_not_null()).sum()
-    )
-    clickouts, with_list, known = counts.row(0)
+    step = listed & pl.col(CLICK).is_not_null()
+    clickouts, with_list, known = raw.select(all=_CLICKOUT.sum(), listed=listed.sum(), known=step.sum()).row(0)
     left_out = {
         "not a clickout": len(raw) - clickouts,
         "clickout without a list": clickouts - with_list,
         "clicked item withheld": with_list - known,
     }
-    return Raw(_steps(raw, listed & pl.col(CLICK).is_not_null()), len(raw), left_out, read_metadata(told))
+    return Raw(_steps(raw, step), len(raw), left_out, read_metadata(told))
 
 
 def _steps(raw: pl.DataFrame, step: pl.Expr) -> pl.DataFrame:
