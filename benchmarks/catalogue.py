@@ -26,6 +26,7 @@ import irecgan
 from irecgan.data.batch import Sessions
 from irecgan.data.catalogue import Catalogue
 from irecgan.data.location import find_prepared
+from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.models.recurrent import Size
 from irecgan.policies.co_click import co_clicks
 from irecgan.policies.drawing import drawn_slate, noisy_slate
@@ -53,6 +54,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 SKIPPED = {("untied, full", 1_000_000), ("untied, sampled, sparse", 1_000_000)}  # 2 GB of weights, 6 to 10 GB in all
 SESSIONS, CLICKS, SHOWN, STEPS = 32, 2, 10, 15
+REFERENCE = "tied, full"
+MEASURES = ("p@1", "p@10", "mrr")
 
 Figures = dict[str, float]
 
@@ -209,11 +212,24 @@ def quality(log: Path, seeds: int) -> list[dict[str, Any]]:
             )
             seconds = time.perf_counter() - begin
             found = irecgan.evaluate(out, log=log, min_candidates=11).to_json()["runs"]["run"]
-            figures = {key: found[key]["mean"] for key in ("p@1", "p@10", "mrr")}
+            figures = {key: found[key]["mean"] for key in MEASURES}
             loss = best_losses(out)["fit-agent"]
             rows.append({"variant": name, "seed": seed, "held-out loss": loss, **figures, "seconds": round(seconds, 1)})
             print(json.dumps(rows[-1]), flush=True)
     return rows
+
+
+def differences(rows: list[dict[str, Any]]) -> str:
+    """What every variant has more than the reference: means over seeds, with 95 % intervals."""
+    keys = ("held-out loss", *MEASURES)
+    values = {(row["variant"], row["seed"]): row for row in rows}
+    cells = [[f"less {REFERENCE}", *keys]]
+    for name in dict.fromkeys(name for name, _ in values if name != REFERENCE):
+        pairs = [(row, values[REFERENCE, seed]) for (variant, seed), row in values.items() if variant == name]
+        cells.append(
+            [name, *(over_seeds([row[key] - other[key] for row, other in pairs]).text("+.3f") for key in keys)]
+        )
+    return aligned(cells, left=True)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -251,6 +267,8 @@ def main() -> None:
         return
     rows = quality(args.log, args.seeds) if args.what == "quality" else speed(args.items or list(CATALOGUES))
     print(table(rows))
+    if args.what == "quality":
+        print(differences(rows))
     if args.out:
         args.out.write_text(json.dumps(rows, indent=2) + "\n")
     if args.plot:
