@@ -60,10 +60,14 @@ def _run_phase(
     guarded: bool,
 ) -> None:
     limit, measured = phase.limit(lab), list[dict[str, float]]()
+
+    def goes_on() -> bool:
+        return progress.unit < limit and not _stale(phase, lab, progress) and not (guarded and progress.exploited)
+
     if observe is not None:
         observe(phase, progress.unit)
     with tqdm(total=limit, initial=progress.unit, desc=phase.name, disable=_quiet(lab), leave=False) as bar:
-        while progress.unit < limit and not _stale(phase, lab, progress) and not (guarded and progress.exploited):
+        while goes_on():
             metrics = _watched(phase, lab.processes.agreed(phase.unit(lab, progress.unit)), progress)
             if log is not None:
                 log.write(phase.name, progress.unit, metrics)
@@ -75,7 +79,8 @@ def _run_phase(
             progress.unit += 1
             progress.lines += 1
             lab.journal.begin()
-            _save(checkpoint, lab, progress)
+            if goes_on():  # the last unit is written with the end of its phase
+                _save(checkpoint, lab, progress)
             if observe is not None:
                 observe(phase, progress.unit)
             if "validation" in metrics:
