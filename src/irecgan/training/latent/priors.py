@@ -147,17 +147,16 @@ def _line(expected: Expectation, rank: Tensor) -> tuple[Tensor, Tensor]:
     line = torch.tensor([float(expected.click.sum() / expected.candidate.sum().clamp(min=_OBSERVED)), 0.0]).double()
     basis = torch.stack([torch.ones_like(x[seen]), x[seen]], dim=1)  # (M, 2)
     a, b, e = a[seen], b[seen], expected.showing[seen]
+    # A pseudo-observation of no slope: where all items are alike there is none to be found.
+    observed, sloping = torch.eye(2), torch.tensor([0.0, 1.0]).double()
     for _ in range(_NEWTON):
         r = (basis @ line).clamp(_LOWEST, _HIGHEST)
-        gradient = basis.T @ (a / r - b / (1 - r) - e)
-        curvature = (basis * (a / r**2 + b / (1 - r) ** 2)[:, None]).T @ basis
-        # A pseudo-observation of no slope: where all items are alike there is none to be found.
-        curvature, gradient = curvature + torch.eye(2), gradient - torch.stack([0 * line[1], line[1]])
-        before, line = line, line + torch.linalg.solve(curvature, gradient)
+        no = 1 - r
+        gradient = basis.T @ (a / r - b / no - e) - sloping * line
+        curvature = (basis * (a / r**2 + b / no**2)[:, None]).T @ basis + observed
+        line = line + torch.linalg.solve(curvature, gradient)
         # It falls, and no further than to 0 at the last rank: what was never shown has to be somewhere between.
         line[1] = line[1].clamp(max=0.0).maximum(-line[0])
-        if torch.equal(line, before):
-            break
     return (line[0] + line[1] * x).clamp(_LOWEST, _HIGHEST), line[1] / rank.shape[1]
 
 
