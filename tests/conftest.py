@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from irecgan.execution.ray_cluster import Cluster
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start; see `_one_thread`
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # as commands do; Ray reads it once, whoever imports it first
 settings.register_profile("any machine", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("any machine")

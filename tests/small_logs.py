@@ -21,6 +21,9 @@ TINY = {
     "discriminator_epochs": 1,
     "generated_ratio": 0.3,
     "completions": 2,
+    "distillation_sessions": 40,
+    "distillation_held_out": 10,
+    "distillation_epochs": 1,
 }
 
 

@@ -1,5 +1,6 @@
 """Every command meets input that is wrong: one line, exit status 2, nothing left behind."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -146,12 +147,21 @@ def test_a_truncated_log_is_refused(
 
 
 LIMITED = """
-import resource, signal, sys
+import contextlib, io, json, os, resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 from irecgan.cli import main
-sys.exit(main(sys.argv[1:]))
 """
+ONE = LIMITED + "sys.exit(main(sys.argv[1:]))"
+ALL = (
+    LIMITED
+    + """
+for argv in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as told:
+        code = main(argv)
+    print(json.dumps([code, told.getvalue(), os.listdir(os.path.dirname(argv[-1]))]))
+"""
+)
 
 
 @pytest.mark.parametrize("limit", [0, 2_000])
@@ -161,25 +171,24 @@ def test_no_space_left_is_one_line_and_leaves_nothing_half_written(limit: int, h
         "log.csv": ["simulate", "--policy", "random", "--sessions", "500", "--out"],
         "prepared": ["prepare", "log", str(home / "log.parquet"), "--out"],
     }
-    for name, argv in commands.items():
-        done = subprocess.run(
-            [sys.executable, "-c", LIMITED.format(limit=limit), *argv, str(tmp_path / name)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 2, done.stderr
-        assert complaints(done.stderr) == 1
-        assert "Traceback" not in done.stderr
-        assert str(tmp_path / name) in done.stderr or "WORLD.json" in done.stderr
-        assert not list(tmp_path.iterdir())
+    argvs = json.dumps([[*argv, str(tmp_path / name)] for name, argv in commands.items()])
+    command = [sys.executable, "-c", ALL.format(limit=limit), argvs]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not done.stderr
+    for name, line in zip(commands, done.stdout.splitlines(), strict=True):
+        code, told, left = json.loads(line)
+        assert code == 2, told
+        assert complaints(told) == 1
+        assert "Traceback" not in told
+        assert str(tmp_path / name) in told or "WORLD.json" in told
+        assert not left
 
 
 @pytest.mark.parametrize("limit", [400, 6_000])
 def test_a_training_out_of_space_says_so_and_can_go_on(limit: int, home: Path, tmp_path: Path) -> None:
     argv = ["train", str(home / "log.parquet"), "--recipe", "pg", "--out", str(tmp_path / "run"), *TINY_OPTIONS]
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED.format(limit=limit), *argv], capture_output=True, text=True, check=False
+        [sys.executable, "-c", ONE.format(limit=limit), *argv], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2, done.stderr
     assert complaints(done.stderr) == 1

@@ -77,7 +77,10 @@ def deadly(marks: Path, times: int, number: int) -> int:
     return number
 
 
-def test_every_task_has_its_result_and_warnings_come_back(executor: Executor, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_task_has_its_result_and_warnings_come_back(
+    executor: Executor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # that workers compute on one thread is their own doing
     threads = torch.get_num_threads()
     found = dict(worked_off(executor, squared, range(1, 6), name))
     assert found == {number: (number**2, 1) for number in range(1, 6)}
@@ -195,6 +198,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         pass
 
 
+@pytest.mark.xdist_group("ray")
 def test_addresses_of_ray_clients_are_refused(ray_address: str) -> None:
     with pytest.raises(UserError, match=r"^--ray ray://head:10001: expected local, auto or HOST:PORT"):
         Cluster("ray://head:10001")._expect_answer()

@@ -43,6 +43,9 @@ SETTINGS = BiasSettings(
 )
 
 
+pytestmark = pytest.mark.xdist_group("bias")  # whoever has the results has them for all tests
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[BiasCell, dict[str, Any]]]:
     return [(cell, work(SETTINGS, cell, tmp_path_factory.mktemp("cell"))) for cell in cells(SETTINGS)]

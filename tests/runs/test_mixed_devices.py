@@ -34,6 +34,9 @@ def only_places() -> Iterator[None]:
         torch.__future__.set_overwrite_module_params_on_conversion(before)
 
 
+pytestmark = pytest.mark.xdist_group("mixed devices")  # whoever has the runs has them for all tests
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")

@@ -15,6 +15,8 @@ from irecgan.runs.open_sessions import rerank_sessions
 from irecgan.runs.trained import TrainedPolicy, load_policy
 from small_logs import TINY, small_log
 
+pytestmark = pytest.mark.xdist_group("open sessions")  # whoever has the runs has them for all tests
+
 
 def eventful(sessions: int, seed: int) -> pl.DataFrame:
     """A log in which lists come again, clicks have rewards, and other items than the clicked ones were touched."""

@@ -101,7 +101,6 @@ LARGE = {**PRESETS["large"], "negatives": 4}
 READING = [
     name for name, recipe in RECIPES.items() if recipe.deploys in {"user", "agent"} and name != "latent-distilled"
 ]
-FEW = {"distillation_sessions": 40, "distillation_held_out": 10, "distillation_epochs": 1}
 
 
 @pytest.mark.parametrize("recipe", READING)
@@ -119,7 +118,7 @@ def test_every_recipe_reads_columns(recipe: str, settings: dict[str, Any], tmp_p
 def test_distilled_plans_read_columns_of_items_and_drop_ids(tmp_path: Path) -> None:
     kept = []
     for name, share in (("all", 0.0), ("some", 0.5)):
-        asked = {**TINY, **FEW, "item_features": "all", "id_dropout": share}
+        asked = {**TINY, "item_features": "all", "id_dropout": share}
         policy = irecgan.train(small_log(), items=TABLE, recipe="latent-distilled", out=tmp_path / name, settings=asked)
         assert sorted(policy.rerank([1], [9, 8]).items) == [8, 9]
         kept.append(weights(tmp_path / name)["agent"]["encoder.content.features.weight"])
@@ -150,7 +149,7 @@ def test_recipes_that_do_not_read_columns_refuse_them(recipe: str, columns: dict
 @pytest.mark.parametrize("recipe", ["count", "linear", "latent-distilled", "pg"])
 def test_a_recipe_that_is_chosen_reads_what_it_can_and_inspect_says_so(recipe: str, tmp_path: Path) -> None:
     """The candidates of a choice are told of the same columns."""
-    asked = {**BOTH, **FEW, "candidates": recipe, "choose_by": "lists", "id_dropout": 0.2}
+    asked = {**BOTH, "candidates": recipe, "choose_by": "lists", "id_dropout": 0.2}
     log = with_context(small_log())
     policy = irecgan.train(log, items=TABLE, recipe="auto", out=tmp_path / "run", settings=asked)
     read = {"pg": ("kind", "price", "device", "hour"), "latent-distilled": ("kind", "price")}.get(recipe, ())
@@ -193,7 +192,7 @@ def test_resume_refuses_other_columns(tmp_path: Path) -> None:
 
 def test_a_log_read_part_by_part_is_coded_alike(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
-    with_context(small_log(400)).write(path)
+    with_context(small_log()).write(path)
     assert isinstance(read_or_scan(path, 5, ["hour"]), ScannedLog)
     codes = []
     for name, most in (("memory", 10**6), ("stored", 5)):

@@ -23,6 +23,9 @@ SETTINGS = {
     "agent_epochs": 12,
     "rounds": 2,
     "completions": 2,
+    "distillation_sessions": 400,
+    "distillation_held_out": 100,
+    "distillation_epochs": 5,
 }
 
 

@@ -1,6 +1,9 @@
 """Sessions on disk, and trainings that go on in the middle of an epoch."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -87,15 +90,37 @@ def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
         assert torch.equal(value, other[key]), key
 
 
+def often_kept(softmax: str, in_memory_steps: int) -> dict[str, Any]:
+    often = {"batch_size": 16, "patience": 9, "checkpoint_minutes": 0}
+    return {**TINY, **often, "in_memory_steps": in_memory_steps, "softmax": softmax}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Path]:
+    """A training that nothing interrupts, of each kind of which trainings are killed."""
+
+    @cache
+    def run(softmax: str, in_memory_steps: int) -> Path:
+        out = tmp_path_factory.mktemp("runs") / "whole"
+        settings = {**often_kept(softmax, in_memory_steps), "checkpoint_minutes": None}
+        irecgan.train(small_log(), recipe="irecgan", out=out, settings=settings)
+        return out
+
+    return run
+
+
+@pytest.mark.xdist_group("stored")  # whoever has trained a whole one has it for all tests
 @pytest.mark.parametrize("in_memory_steps", [0, 1_000])
 @pytest.mark.parametrize(("saves", "softmax"), [(9, "full"), (14, "sampled"), (27, "full"), (32, "full")])
 def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_the_same_weights(
-    saves: int, softmax: str, in_memory_steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    saves: int,
+    softmax: str,
+    in_memory_steps: int,
+    whole: Callable[[str, int], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log = small_log()
-    often = {"batch_size": 16, "patience": 9, "checkpoint_minutes": 0}
-    settings = {**TINY, **often, "in_memory_steps": in_memory_steps, "softmax": softmax}
-    irecgan.train(log, recipe="irecgan", out=tmp_path / "whole", settings={**settings, "checkpoint_minutes": None})
+    log, settings = small_log(), often_kept(softmax, in_memory_steps)
     left, learn = [saves], Journal.epoch
 
     def killed(self: Journal, *args: object) -> float:
@@ -118,8 +143,9 @@ def test_a_training_killed_in_the_middle_of_an_epoch_ends_with_the_same_weights(
         with pytest.raises(KeyboardInterrupt):
             irecgan.train(log, recipe="irecgan", out=tmp_path / "killed", settings=settings)
     irecgan.train(log, recipe="irecgan", out=tmp_path / "killed", settings=settings, resume=True)
-    assert_equal(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
-    lines = [[{**line, "seconds": 0} for line in read_metrics(tmp_path / name)] for name in ("whole", "killed")]
+    runs = (whole(softmax, in_memory_steps), tmp_path / "killed")
+    assert_equal(*map(weights, runs))
+    lines = [[{**line, "seconds": 0} for line in read_metrics(run)] for run in runs]
     assert lines[0] == lines[1]
 
 

@@ -1,4 +1,6 @@
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +15,7 @@ from irecgan.data.log import SessionLog
 from irecgan.data.prepare import prepare
 from irecgan.errors import UserError
 from irecgan.runs.manifest import Manifest
+from irecgan.runs.trained import TrainedPolicy
 from irecgan.training import loop
 from irecgan.training.config import PRESETS
 from irecgan.training.metrics import read_metrics
@@ -38,13 +41,29 @@ def measured(run: Path) -> list[dict[str, float | str]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in read_metrics(run)]
 
 
-@pytest.mark.parametrize("settings", [TINY, LARGE], ids=["small", "large"])
+SIZES = {"small": TINY, "large": LARGE}
+TRAINED = pytest.mark.xdist_group("trained")  # whoever has trained a recipe has its run for all tests
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], tuple[Path, TrainedPolicy]]:
+    """What each recipe learns that nothing interrupts."""
+
+    @cache
+    def run(recipe: str, size: str) -> tuple[Path, TrainedPolicy]:
+        out = tmp_path_factory.mktemp("runs") / recipe
+        return out, irecgan.train(small_log(), recipe=recipe, out=out, settings=SIZES[size])
+
+    return run
+
+
+@TRAINED
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_gives_a_run_with_the_networks_that_learned(
-    recipe: str, settings: dict[str, object], tmp_path: Path
+    recipe: str, size: str, trained: Callable[[str, str], tuple[Path, TrainedPolicy]]
 ) -> None:
-    out = tmp_path / "run"
-    policy = irecgan.train(small_log(), recipe=recipe, out=out, settings=settings)
+    out, policy = trained(recipe, size)
     assert len(policy.recommend().items) == 3
     decision = Manifest.read(out).decision
     learned = RECIPES[decision.learned if decision and RECIPES[recipe].chooses else recipe]
@@ -65,7 +84,8 @@ def test_same_seed_same_weights_another_seed_others(recipe: str, tmp_path: Path)
     assert not torch.equal(first["output.weight"], other["output.weight"])
 
 
-@pytest.mark.parametrize("settings", [TINY, LARGE], ids=["small", "large"])
+@TRAINED
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("recipe", "units"),
     [
@@ -77,21 +97,22 @@ def test_same_seed_same_weights_another_seed_others(recipe: str, tmp_path: Path)
     ],
 )
 def test_a_training_that_was_killed_ends_with_the_same_weights(
-    recipe: str, units: int, settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: str,
+    units: int,
+    size: str,
+    trained: Callable[[str, str], tuple[Path, TrainedPolicy]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log = small_log()
-    irecgan.train(log, recipe=recipe, out=tmp_path / "whole", settings=settings)
+    log, settings = small_log(), SIZES[size]
+    whole, _ = trained(recipe, size)
     with interrupted_after(units, monkeypatch):
         irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings)
     with pytest.raises(UserError, match="--resume"):
         irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings)
     irecgan.train(log, recipe=recipe, out=tmp_path / "killed", settings=settings, resume=True)
-    assert_same(tmp_path / "whole", tmp_path / "killed")
-    drop = {"seconds"}
-    lines = [
-        [{k: v for k, v in x.items() if k not in drop} for x in read_metrics(tmp_path / n)] for n in ("whole", "killed")
-    ]
-    assert lines[0] == lines[1]
+    assert_same(whole, tmp_path / "killed")
+    assert measured(whole) == measured(tmp_path / "killed")
 
 
 @pytest.mark.parametrize(

@@ -277,8 +277,8 @@ def _swap_step(model: CandidateModel, onward: Tensor, belief: Tensor, now: _Appr
     bottom = now.total[..., None, None] - reward.gather(2, shown)[..., None] + reward[:, :, None]
     worth = torch.einsum("bz,bzkn->bkn", belief, top / nonzero_divisor(bottom))  # (B, K, n)
     worth = worth.scatter(2, now.slate[:, None].expand(-1, size, -1), -torch.inf)
-    out, into = (x[:, None] for x in torch.unravel_index(worth.flatten(1).argmax(1), worth.shape[1:]))
-    return now.slate.scatter(1, out, into)
+    best = worth.flatten(1).argmax(1)[:, None]
+    return now.slate.scatter(1, best // model.items, best % model.items)
 
 
 def _distinct(plan: Plan) -> Plan:

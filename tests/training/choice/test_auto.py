@@ -16,13 +16,19 @@ from irecgan.policies.presented import PresentedOrder
 from irecgan.runs.manifest import Decision, Manifest
 from irecgan.seeding import Streams
 from irecgan.simulation import simulated_log
+from irecgan.training.choice import auto
 from irecgan.training.choice.auto import FOLDER
+from irecgan.training.choice.folds import Fitted, fit
+from irecgan.training.config import TrainingConfig
+from irecgan.training.data import TrainingData
+from irecgan.training.recipes import Recipe
 from irecgan.worlds.mdp import draw_world
 from small_logs import TINY, small_log
 from small_shops import small_shop
 
 WORLD = draw_world("dirichlet:0.02", states=5, items=20, slate_size=3, seed=0)
 ASKED = {**TINY, "candidates": "count,pg,latent"}
+OF_ONE = pytest.mark.xdist_group("chosen")  # whoever has the run has it for all tests
 
 
 def log_of(policy: Any, sessions: int = 400) -> SessionLog:
@@ -50,10 +56,18 @@ def test_where_slates_tell_the_state_the_planner_is_chosen_and_it_is_worth_more(
     assert runs["auto"]["cumulative_reward"]["low"] > runs["count"]["cumulative_reward"]["high"]
 
 
-def test_only_the_run_is_left(tmp_path: Path) -> None:
-    irecgan.train(small_log(), recipe="auto", out=tmp_path / "run", settings=ASKED)
-    assert not (tmp_path / "run" / FOLDER).exists()
-    policy = irecgan.load_policy(tmp_path / "run")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is chosen and learned of a small log."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    irecgan.train(small_log(), recipe="auto", out=out, settings=ASKED)
+    return out
+
+
+@OF_ONE
+def test_only_the_run_is_left(whole: Path) -> None:
+    assert not (whole / FOLDER).exists()
+    policy = irecgan.load_policy(whole)
     assert len(policy.recommend([1], 3).items) == 3
     assert sorted(policy.rerank([1], [2, 0, 5]).items) == [0, 2, 5]
 
@@ -69,17 +83,18 @@ def test_a_recipe_that_gives_way_is_not_counted_twice(tmp_path: Path, monkeypatc
     assert (slate.learned, slate.estimate) == ("pg", None)
 
 
-def test_it_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = small_log(100)
-    irecgan.train(log, recipe="auto", out=tmp_path / "whole", settings=ASKED)
-    for saves in (2, 9):
-        out = tmp_path / f"killed{saves}"
-        with interrupted_after(saves, monkeypatch):
-            irecgan.train(log, recipe="auto", out=out, settings=ASKED)
-        irecgan.train(log, recipe="auto", out=out, settings=ASKED, resume=True)
-        whole, again = decision_of(tmp_path / "whole"), decision_of(out)
-        assert again.reason == whole.reason
-        assert [c.estimate for c in again.candidates] == [c.estimate for c in whole.candidates]
+@OF_ONE
+@pytest.mark.parametrize("saves", [2, 9])
+def test_it_goes_on_where_it_was_interrupted(
+    saves: int, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, out = small_log(), tmp_path / "killed"
+    with interrupted_after(saves, monkeypatch):
+        irecgan.train(log, recipe="auto", out=out, settings=ASKED)
+    irecgan.train(log, recipe="auto", out=out, settings=ASKED, resume=True)
+    first, again = decision_of(whole), decision_of(out)
+    assert again.reason == first.reason
+    assert [c.estimate for c in again.candidates] == [c.estimate for c in first.candidates]
 
 
 def test_lists_judge_where_the_log_is_of_lists(tmp_path: Path) -> None:
@@ -143,13 +158,24 @@ def test_users_judge_where_lists_tell_no_more(tmp_path: Path) -> None:
     assert decision.figures["clicks/by_lists"] < decision.figures["clicks/by_users"] + 0.05
 
 
-@pytest.mark.parametrize("choose_by", ["users", "lists"])
-def test_a_few_sessions_end_in_a_run_or_in_one_line(choose_by: str, tmp_path: Path) -> None:
-    for sessions in range(4, 9):
+@pytest.mark.parametrize("sessions", range(4, 9))
+def test_a_few_sessions_end_in_a_run_or_in_one_line(
+    sessions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: dict[str, Fitted] = {}
+
+    def fit_once(recipe: Recipe, data: TrainingData, config: TrainingConfig, streams: Streams, out: Path) -> Fitted:
+        """Both judges are asked about the same candidates."""
+        if out.name not in fits:
+            fits[out.name] = fit(recipe, data, config, streams, out)
+        return fits[out.name]
+
+    monkeypatch.setattr(auto, "fit", fit_once)
+    for choose_by in ("users", "lists"):
         with suppress(UserError):
             settings = {**ASKED, "choose_by": choose_by}
-            irecgan.train(small_log(sessions), recipe="auto", out=tmp_path / f"run{sessions}", settings=settings)
-            assert decision_of(tmp_path / f"run{sessions}").figures["slates/silent"] == 0
+            irecgan.train(small_log(sessions), recipe="auto", out=tmp_path / choose_by, settings=settings)
+            assert decision_of(tmp_path / choose_by).figures["slates/silent"] == 0
 
 
 def test_of_too_few_sessions_the_first_candidate_learns(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from irecgan.runs.inspection import inspect_run
 from irecgan.runs.store import load_run
 from small_logs import small_log
 
+pytestmark = pytest.mark.xdist_group("list recipes")  # whoever has the runs has them for all tests
+
 RECIPES = ("linear", "boosting")
 
 

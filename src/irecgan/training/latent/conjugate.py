@@ -5,6 +5,8 @@ from torch import Tensor
 
 SPREADS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0)
 """Pseudo-counts of a whole row that are tried."""
+_CELLS = 4_000_000
+"""Numbers per working table: bounds the memory."""
 
 
 def log_beta(a: Tensor, b: Tensor) -> Tensor:
@@ -21,5 +23,12 @@ def row_evidence(counts: Tensor, prior: Tensor) -> Tensor:
 
 def likeliest_prior(counts: Tensor, centre: Tensor) -> Tensor:
     """The multiple of ``centre`` (Z,), by one of SPREADS, under which the rows ``counts`` (R, Z) are likeliest."""
-    priors = (spread * centre for spread in SPREADS)
-    return max(priors, key=lambda prior: float(row_evidence(counts, prior).sum()))
+    found = evidence_by_spread(counts, centre)
+    return SPREADS[found.index(max(found))] * centre
+
+
+def evidence_by_spread(counts: Tensor, centre: Tensor) -> list[float]:
+    """The log chance of the rows ``counts`` (R, Z) under priors around ``centre``, (Z,) or (R, Z), by SPREADS."""
+    priors = torch.tensor(SPREADS, dtype=centre.dtype)[:, None, None] * centre  # (S, 1 or R, Z)
+    rows = max(1, _CELLS // max(1, counts.numel()))
+    return [float(row.sum()) for part in priors.split(rows) for row in row_evidence(counts, part)]

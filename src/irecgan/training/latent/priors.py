@@ -7,13 +7,17 @@ single items depart from that, and how far the moves after single clicks depart 
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from irecgan.models.latent import LatentTables
-from irecgan.training.latent.conjugate import SPREADS, likeliest_prior, log_beta, row_evidence
+from irecgan.training.latent.conjugate import SPREADS, evidence_by_spread, likeliest_prior, log_beta
 from irecgan.training.latent.expectation import Expectation
 from irecgan.training.latent.kinds import SAMPLE
+
+Column = NDArray[np.float64]  # one number an item: on columns so short numpy is quicker than torch
 
 _STRENGTHS = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.float64)
 _LOWEST, _HIGHEST = 0.02, 0.98
@@ -80,7 +84,8 @@ def logged_ranks(expected: Expectation, tables: LatentTables) -> Ranks:
     place_error = (expected.place[1] / shown - place**2).clamp(min=0) / shown
     seen = expected.shown > 0.5
     rows = [torch.where(seen, rate, -1.0), *(torch.where(seen, row, 0.0) for row in (rate_error, place, place_error))]
-    found = torch.stack([_mean_ranks(*(row[:-1] for row in state)) for state in zip(*rows, strict=True)])  # (Z, 2, n)
+    by_state = zip(*(row[:, :-1].numpy() for row in rows), strict=True)
+    found = torch.from_numpy(np.stack([_mean_ranks(*state) for state in by_state])).to(rate)  # (Z, 2, n)
     items = found.shape[2]
     unknown = found.new_tensor([(items - 1) / 2, items]).expand(len(found), 2)
     rank, equal = torch.cat([found, unknown[..., None]], dim=2).unbind(1)
@@ -96,8 +101,7 @@ def attraction(expected: Expectation, ranks: Ranks) -> tuple[Tensor, Tensor]:
     mean, slope = _line(expected, ranks.rank)
     shared = (slope * ranks.equal) ** 2 / 12 / (mean * (1 - mean))  # variance of a uniform draw, over the largest
     strengths = 1 / (1 / _STRENGTHS[:, None, None] + shared)  # (S, Z, n + 1)
-    evidence = torch.stack([_answer_evidence(expected, mean, strength) for strength in strengths])
-    return mean, strengths[evidence.argmax()]
+    return mean, strengths[_answer_evidence(expected, mean, strengths).argmax()]
 
 
 def move_priors(expected: Expectation) -> Tensor:
@@ -111,13 +115,14 @@ def move_priors(expected: Expectation) -> Tensor:
     of_state, of_item = moves.sum(0), moves.sum(1)  # (Z, Z), (n + 1, Z)
     state_prior, item_prior = (_spread(counts, overall) for counts in (of_state, of_item))
     seen = moves.sum(2) > _OBSERVED
-    found: list[tuple[float, Tensor]] = []
+    counts = moves[seen]
+    found: list[tuple[float, float, Tensor]] = []
     for whole, prior in ((of_state[None], state_prior), (of_item[:, None], item_prior), (0 * of_state[None], overall)):
-        centre = _shares(whole + prior).expand_as(moves)
         without = _shares((whole - moves).clamp(min=0) * bool((whole > 0).any()) + prior)
-        for spread in SPREADS:
-            found.append((float(row_evidence(moves[seen], spread * without[seen]).sum()), spread * centre))
-    return max(found, key=lambda pair: pair[0])[1]
+        by_spread = zip(evidence_by_spread(counts, without[seen]), SPREADS, strict=True)
+        found += [(evidence, spread, whole + prior) for evidence, spread in by_spread]
+    _, spread, centre = max(found, key=lambda one: one[0])
+    return spread * _shares(centre).expand_as(moves)
 
 
 def _spread(counts: Tensor, centre: Tensor) -> Tensor:
@@ -142,53 +147,55 @@ def _line(expected: Expectation, rank: Tensor) -> tuple[Tensor, Tensor]:
     line = torch.tensor([float(expected.click.sum() / expected.candidate.sum().clamp(min=_OBSERVED)), 0.0]).double()
     basis = torch.stack([torch.ones_like(x[seen]), x[seen]], dim=1)  # (M, 2)
     a, b, e = a[seen], b[seen], expected.showing[seen]
+    # A pseudo-observation of no slope: where all items are alike there is none to be found.
+    observed, sloping = torch.eye(2), torch.tensor([0.0, 1.0]).double()
     for _ in range(_NEWTON):
         r = (basis @ line).clamp(_LOWEST, _HIGHEST)
-        gradient = basis.T @ (a / r - b / (1 - r) - e)
-        curvature = (basis * (a / r**2 + b / (1 - r) ** 2)[:, None]).T @ basis
-        # A pseudo-observation of no slope: where all items are alike there is none to be found.
-        curvature, gradient = curvature + torch.eye(2), gradient - torch.stack([0 * line[1], line[1]])
+        no = 1 - r
+        gradient = basis.T @ (a / r - b / no - e) - sloping * line
+        curvature = (basis * (a / r**2 + b / no**2)[:, None]).T @ basis + observed
         line = line + torch.linalg.solve(curvature, gradient)
         # It falls, and no further than to 0 at the last rank: what was never shown has to be somewhere between.
         line[1] = line[1].clamp(max=0.0).maximum(-line[0])
     return (line[0] + line[1] * x).clamp(_LOWEST, _HIGHEST), line[1] / rank.shape[1]
 
 
-def _answer_evidence(expected: Expectation, mean: Tensor, strength: Tensor) -> Tensor:
-    """The log chance of the candidates that were clicked and not under beta priors. ()"""
+def _answer_evidence(expected: Expectation, mean: Tensor, strengths: Tensor) -> Tensor:
+    """The log chance of the candidates that were clicked and not under beta priors of each of the strengths. (S,)"""
     yes, no = expected.click, (expected.candidate - expected.click).clamp(min=0)
-    a, b = strength * mean, strength * (1 - mean)
-    return (log_beta(yes + a, no + b) - log_beta(a, b)).sum()
+    a, b = strengths * mean, strengths * (1 - mean)
+    cells = log_beta(yes + a, no + b) - log_beta(a, b)
+    return torch.stack([of_strength.sum() for of_strength in cells])
 
 
-def _mean_ranks(rate: Tensor, rate_error: Tensor, place: Tensor, place_error: Tensor) -> Tensor:
+def _mean_ranks(rate: Column, rate_error: Column, place: Column, place_error: Column) -> Column:
     """Ranks from 0 by falling rate, then by rising place, and how many share them. (2, n)
 
     Those that differ by chance share their mean. The errors are variances.
     """
     group = _groups(-rate, rate_error)
-    ranks, equal = torch.empty_like(rate), torch.empty_like(rate)
+    found = np.empty((2, len(rate)))
     first = 0
     for g in range(int(group.max()) + 1):
-        members = (group == g).nonzero().squeeze(1)
+        members = np.flatnonzero(group == g)
         within = _groups(place[members], place_error[members])
-        counts = torch.bincount(within)
-        begin = counts.cumsum(0) - counts
-        ranks[members] = first + (begin + (counts - 1) / 2).to(rate)[within]
-        equal[members] = counts[within].to(rate)
+        counts = np.bincount(within)
+        begin = counts.cumsum() - counts
+        found[0, members] = first + (begin + (counts - 1) / 2)[within]
+        found[1, members] = counts[within]
         first += len(members)
-    return torch.stack([ranks, equal])
+    return found
 
 
-def _groups(value: Tensor, error: Tensor) -> Tensor:
+def _groups(value: Column, error: Column) -> NDArray[np.int64]:
     """Groups, numbered by rising value, within which values do not differ from the first by more than chance. (n,)"""
-    group = torch.empty(len(value), dtype=torch.int64)
-    order = value.argsort(stable=True)
-    ordered, sd = value[order].tolist(), error[order].sqrt().tolist()
+    group = np.empty(len(value), dtype=np.int64)
+    order = value.argsort(kind="stable")
+    ordered, sd = value[order].tolist(), np.sqrt(error[order]).tolist()
     lead, number, found = 0, 0, []
     for i, v in enumerate(ordered):
         if v - ordered[lead] > _CHANCE * (sd[i] + sd[lead]) / 2**0.5 + 1e-6:
             lead, number = i, number + 1
         found.append(number)
-    group[order] = torch.tensor(found)
+    group[order] = found
     return group
