@@ -7,7 +7,7 @@ Point-based value iteration (Pineau, Gordon and Thrun, 2003) improves the pairs 
 Every number is the value of a way to act that exists: a lower bound on the best history-based policy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,9 @@ _STEPS = 6
 _CONVERGED = 1e-4
 """Relative gain of a backup below which a round is over."""
 _BACKUPS = 20
-"""Improvements of a plan at the same beliefs, at most."""
+"""Improvements of the plan of a known world at the same beliefs, at most."""
+_ROUNDING = 1e-12
+"""Relative loss of worth that is none."""
 _IMPROVEMENTS = 50
 """Of a policy that sees the states, at most."""
 _CELLS = 4_000_000
@@ -70,8 +72,10 @@ def make_plan(world: MDPWorld, generator: torch.Generator, *, beliefs: int = 256
     world where sessions may never end.
     """
     refuse_endless(world)
-    plan = _fixed_slates(world)
-    return improved_plan(CandidateModel.of_world(world), plan, generator, beliefs=beliefs, rounds=rounds)
+    model = CandidateModel.of_world(world)
+    return improved_plan(
+        model, _fixed_slates(world), generator, beliefs=[beliefs] * rounds, at_once=beliefs, backups=_BACKUPS
+    )
 
 
 def improved_plan(
@@ -79,29 +83,31 @@ def improved_plan(
     plan: Plan,
     generator: torch.Generator,
     *,
-    beliefs: int = 256,
-    rounds: int = 4,
+    beliefs: Sequence[int],
+    at_once: int,
+    backups: int,
 ) -> Plan:
     """A plan that is worth no less than ``plan`` at any belief that was looked at.
 
-    In each of ``rounds`` rounds sessions are played by the plan so far, at most ``beliefs`` different
-    beliefs that they met are kept, and the plan is improved at these, up to _BACKUPS times. In the first round
-    each slate is the best one if the state were seen from the next click on: a poor plan would meet few beliefs.
+    In each of as many rounds as there are ``beliefs`` sessions are played by the plan so far, at most so many
+    different beliefs that they met are kept, and the plan is improved at these, ``at_once`` in turn and up to
+    ``backups`` times. In the first round each slate is the best one if the state were seen from the next click on:
+    a poor plan would meet few beliefs.
     """
     start = start_belief(model, 1)
     seen, size = seen_values(model, plan), plan.slates.shape[1]
-    for number in range(rounds):
+    for number, most in enumerate(beliefs):
 
         def slates(belief: Tensor, first: bool = number == 0, plan: Plan = plan) -> Tensor:
             return continued_slates(model, seen, belief, size) if first else plan.slates[plan.choose(belief)[0]]
 
-        sessions = beliefs // 2 if number == 0 else 2 * beliefs  # searching for slates is slow
+        sessions = most // 2 if number == 0 else 2 * most  # searching for slates is slow
         met = torch.cat(_meet(model, slates, sessions, generator)).unique(dim=0)
-        chosen = torch.randperm(len(met), generator=generator)[: beliefs - 1]
+        chosen = torch.randperm(len(met), generator=generator)[: most - 1]
         points = torch.cat([start, met[chosen]])
-        for _ in range(_BACKUPS):
+        for _ in range(backups):
             before = plan.choose(points)[1]
-            plan = _improve(model, plan, points)
+            plan = _improve(model, plan, points, generator, at_once)
             gain = plan.choose(points)[1] - before
             if gain.max() <= _CONVERGED * before.max():
                 break
@@ -190,18 +196,34 @@ def _meet(
     return met
 
 
-def _improve(model: CandidateModel, plan: Plan, points: Tensor) -> Plan:
-    """At every point the better of its best pair and of a new pair that is continued by ``plan``."""
+def _improve(model: CandidateModel, plan: Plan, points: Tensor, generator: torch.Generator, at_once: int) -> Plan:
+    """A plan that is worth no less than ``plan`` at any of ``points`` (B, m), with no more pairs than that takes.
+
+    Pairs are made anew for ``at_once`` points drawn in turn, until they serve all others as well as ``plan`` does
+    (Perseus; Spaan and Vlassis, 2005).
+    """
     onward = _onward(model, plan.values)
     index, old = plan.choose(points)
-    cells = max(onward[0].numel(), model.weight.numel() * plan.slates.shape[1])
-    rows = max(1, _CELLS // cells)
-    chunks = zip(points.split(rows), plan.slates[index].split(rows), strict=True)
-    parts = [_backup(model, onward, *chunk) for chunk in chunks]
+    worth, left = torch.full_like(old, -torch.inf), torch.arange(len(points))
+    values, slates = [], []
+    while len(left):
+        if len(left) > at_once:
+            left = left[torch.randperm(len(left), generator=generator)[:at_once]]
+        pairs = _better_pairs(model, onward, points[left], plan.at(index[left]))
+        values.append(pairs.values)
+        slates.append(pairs.slates)
+        worth = worth.maximum(pairs.choose(points)[1])
+        left = (worth < old * (1 - _ROUNDING)).nonzero().squeeze(1)
+    return _distinct(Plan(torch.cat(values), torch.cat(slates)))
+
+
+def _better_pairs(model: CandidateModel, onward: Tensor, points: Tensor, old: Plan) -> Plan:
+    """For every point (B, m) the better of its ``old`` pair and of a new one that is continued as ``onward`` says."""
+    rows = max(1, _CELLS // max(onward[0].numel(), model.weight.numel() * old.slates.shape[1]))
+    parts = [_backup(model, onward, *chunk) for chunk in zip(points.split(rows), old.slates.split(rows), strict=True)]
     values, slates = torch.cat([part.values for part in parts]), torch.cat([part.slates for part in parts])
-    better = ((points * values).sum(1) > old)[:, None]
-    kept = plan.at(index)
-    return _distinct(Plan(torch.where(better, values, kept.values), torch.where(better, slates, kept.slates)))
+    better = ((points * values).sum(1) > (points * old.values).sum(1))[:, None]
+    return Plan(torch.where(better, values, old.values), torch.where(better, slates, old.slates))
 
 
 def _onward(model: CandidateModel, values: Tensor) -> Tensor:
