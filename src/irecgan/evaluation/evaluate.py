@@ -44,6 +44,9 @@ _RANK_WARNING = (
 
 RunLike = TrainedPolicy | Path | str
 
+_INTERVALS = "95 % intervals by bootstrap over sessions"
+_NO_INTERVALS = "one session alone spans no intervals"
+
 
 @dataclass(frozen=True)
 class OfflineEvaluation:
@@ -70,7 +73,8 @@ class OfflineEvaluation:
             f"{self.log}: {first.steps} steps of {first.sessions} sessions; {first.too_short} clicked steps have fewer "
             f"than {self.min_candidates} candidates and are left out\n"
             + aligned([["policy", "P@1", "P@10", "MRR", "NDCG@10"], *rows], left=True)
-            + "\n95 % intervals by bootstrap over sessions; logged clicks reward orders like the logged one."
+            + f"\n{_INTERVALS if first.sessions > 1 else _NO_INTERVALS}; "
+            + "logged clicks reward orders like the logged one."
             + (_RANK_WARNING if any(name.endswith(WITHOUT_RANK) for name in self.runs) else "")
         )
 
