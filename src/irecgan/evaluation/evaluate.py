@@ -268,11 +268,13 @@ def _in_world(
     given = world if isinstance(world, MDPWorld | ShopWorld) else load_world(Path(world))
     name = "world" if given is world else str(world)
     if isinstance(given, ShopWorld):
-        return ShopEvaluation(_in_shop(policies, given, baselines, sessions, streams), name, sessions)
+        found = _in_shop(policies, given, baselines, sessions, streams)
+        warn_of_cuts(name, max(result.cut for result in found.values()), sessions)
+        return ShopEvaluation(found, name, sessions)
     if baselines:
         refuse_endless(given)  # of which there are no ceilings, before all else is played
     top, sampled = _online(policies, given, baselines, sessions, streams)
-    warn_of_cuts(name, max(result.cut for result in top.values()), sessions)
+    warn_of_cuts(name, max(result.cut for result in (*top.values(), *sampled.values())), sessions)
     return OnlineEvaluation(top, sampled, name, sessions)
 
 

@@ -48,7 +48,7 @@ def warn_of_cuts(name: str, cut: int, sessions: int) -> None:
     """Warn where up to ``cut`` of the ``sessions`` of a policy in the world ``name`` did not end by themselves."""
     if cut:
         logging.getLogger("irecgan").warning(
-            "%s: up to %d of %d sessions were cut after %d clicks, which exact values are not",
+            "%s: up to %d of %d sessions were cut after %d clicks; what would have followed is in exact values alone",
             name,
             cut,
             sessions,

@@ -6,6 +6,7 @@ from irecgan.experiments.figure3.claims import LAST, comparisons
 from irecgan.experiments.figure3.plot import curves_plot
 from irecgan.experiments.figure3.results import MEASURES, Curves, Stage, curves
 from irecgan.experiments.figure3.settings import Figure3Cell, Figure3Settings
+from irecgan.experiments.frame.cuts import told_cuts
 from irecgan.experiments.frame.report import Section, Table, render
 from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.experiments.frame.study import Conclusion, Json
@@ -25,7 +26,7 @@ def conclude(settings: Figure3Settings, results: Sequence[tuple[Figure3Cell, Jso
     judged = judge(comparisons(found))
     heads = ["method", *MEASURES]
     sections = [verdict_section(judged, settings.seeds)]
-    text = []
+    text, notes = [], _notes(settings, found)
     for law in found:
         for stage, title in _STAGES.items():
             rows = _rows(law, stage)
@@ -38,8 +39,8 @@ def conclude(settings: Figure3Settings, results: Sequence[tuple[Figure3Cell, Jso
             "curves": [_json(law) for law in found],
             "claims": [claim.to_json() for claim in judged],
         },
-        text="\n\n".join([*text, verdict_text(judged)]),
-        html=render("Figure 3: online learning from scratch", _summary(settings), sections),
+        text="\n\n".join([*text, *notes, verdict_text(judged)]),
+        html=render("Figure 3: online learning from scratch", " ".join([_summary(settings), *notes]), sections),
     )
 
 
@@ -52,6 +53,16 @@ def _summary(settings: Figure3Settings) -> str:
         f"of its own that all methods share; training preset '{settings.preset}'. Bands are 95 % intervals of "
         "Student's t. The paper shows the two coverages, as a picture without numbers."
     )
+
+
+def _notes(settings: Figure3Settings, found: Sequence[Curves]) -> list[str]:
+    """What was cut, in the sessions of each stage."""
+    played: dict[Stage, int] = {"interaction": settings.sessions, "afterwards": settings.evaluation_sessions}
+    return [
+        note
+        for stage, sessions in played.items()
+        for note in told_cuts({f"{law.law}, {stage}": law.cut(stage) for law in found}, sessions)
+    ]
 
 
 def _rows(law: Curves, stage: Stage) -> list[list[str]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irecgan.experiments.figure3.settings import METHODS, Figure3Cell
+from irecgan.experiments.frame.cuts import most_cut
 from irecgan.experiments.frame.study import Json
 
 Floats = NDArray[np.float64]
@@ -26,6 +27,10 @@ class Curves:
     def values(self, method: str, measure: Measure, stage: Stage) -> Floats:
         """A measure of a method by seed and round. (seeds, rounds)"""
         return np.array([[_value(entry, measure) for entry in result[stage]] for result in self.methods[method]])
+
+    def cut(self, stage: Stage) -> int:
+        """The most sessions of a method in a round of a ``stage`` that were cut at the limit."""
+        return most_cut(entry for found in self.methods.values() for result in found for entry in result[stage])
 
 
 def curves(results: Sequence[tuple[Figure3Cell, Json]]) -> list[Curves]:
