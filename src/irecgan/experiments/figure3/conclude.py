@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from irecgan.experiments.figure3.claims import LAST, comparisons
+from irecgan.experiments.figure3.claims import comparisons
 from irecgan.experiments.figure3.plot import curves_plot
 from irecgan.experiments.figure3.results import MEASURES, Curves, Stage, curves
 from irecgan.experiments.figure3.settings import Figure3Cell, Figure3Settings
@@ -30,9 +30,11 @@ def conclude(settings: Figure3Settings, results: Sequence[tuple[Figure3Cell, Jso
     for law in found:
         for stage, title in _STAGES.items():
             rows = _rows(law, stage)
-            words = f"{title}. The table gives means over the last {LAST} rounds and over seeds, with 95 % intervals."
+            words = (
+                f"{title}. The table gives means over the last {law.late} rounds and over seeds, with 95 % intervals."
+            )
             sections.append(Section(f"{law.law}: {stage}", words, Table(heads, rows), curves_plot(law, stage)))
-            text.append(f"{law.law}, {stage}, mean of the last {LAST} rounds\n{aligned([heads, *rows], left=True)}")
+            text.append(f"{law.law}, {stage}, mean of the last {law.late} rounds\n{aligned([heads, *rows], left=True)}")
     return Conclusion(
         json={
             "settings": settings.model_dump(mode="json"),
@@ -69,7 +71,7 @@ def _rows(law: Curves, stage: Stage) -> list[list[str]]:
     return [
         [
             method,
-            *(str(over_seeds(law.values(method, measure, stage)[:, -LAST:].mean(1).tolist())) for measure in MEASURES),
+            *(str(over_seeds(law.lately(law.values(method, measure, stage)).tolist())) for measure in MEASURES),
         ]
         for method in law.methods
     ]
