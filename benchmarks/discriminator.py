@@ -173,7 +173,7 @@ def main() -> None:
     tests = compared(laws, found)
     for test in tests:
         c = test.comparison
-        print(f"{c.claim}: {c.label}: {test.interval.text('+.3f')}, p {test.p:.3f}: {test.verdict}")
+        print(f"{c.claim}: {c.label}: {test}: {test.verdict}")
     if args.out:
         write_json(args.out, {"cells": cells, "tests": [test.to_json() for test in tests]})
 

@@ -84,7 +84,7 @@ def main() -> None:
     tests = [test for judged in judge(comparisons) for test in judged.tests]
     for test in tests:
         c = test.comparison
-        print(f"{c.claim}; {c.label}: {test.interval.text('+.3f')}, p {test.p:.4f}")
+        print(f"{c.claim}; {c.label}: {test}")
     if args.out:
         write_json(args.out, {"cells": rows, "tests": [test.to_json() for test in tests]})
 

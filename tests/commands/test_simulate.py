@@ -26,6 +26,7 @@ def test_it_writes_the_log_and_the_world_beside_it(
     report = json.loads(capsys.readouterr().out)
     frame = pl.read_parquet(out)
     assert report["sessions"] == frame["session_id"].n_unique() == 50
+    assert report["cut"] == 0
     assert report["clicks"] == frame["click"].count()
     assert report["cumulative_reward"] == pytest.approx(frame["reward"].sum() / 50)
     assert {"session_id", "step", "slate", "click", "reward", "propensity"} <= set(frame.columns)
@@ -62,13 +63,14 @@ def test_a_log_without_any_click_is_a_log(tmp_path: Path) -> None:
     assert pl.read_parquet(out)["click"].null_count() == 50
 
 
-def test_endless_sessions_are_cut(tmp_path: Path) -> None:
+def test_endless_sessions_are_cut_and_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     world = tmp_path / "sure.json"
     fields = {"reward": [[1, 1]], "transition": [[[1], [1]]], "slate_size": 1, "start_state": 0}
     world.write_text(json.dumps(fields))
     out = tmp_path / "log.parquet"
     assert simulate(out, "--policy", "max", "--world", str(world), "--max-length", "7") == 0
     assert pl.read_parquet(out)["click"].count() == 350
+    assert "; 50 sessions were cut" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

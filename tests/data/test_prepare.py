@@ -155,6 +155,32 @@ def test_an_inspection_names_every_broken_rule_and_what_prepare_mends(tmp_path: 
         SessionLog.read(path, every=True)
 
 
+def test_a_column_that_cannot_be_typed_hides_no_other_broken_rule(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    rows = [{"session_id": 1, "step": "first", "slate": ["a", "b"], "click": "c", "reward": "x", "propensity": 2}]
+    rows.append({**rows[0], "user_id": [7], "last_touched": True})
+    pl.DataFrame(rows, infer_schema_length=None, strict=False).write_ndjson(path)
+    with pytest.raises(UserError) as caught:
+        SessionLog.read(path, every=True)
+    assert str(caught.value).removeprefix(f"{path}: ").split(f"; also {path}: ") == [
+        "column user_id: found type List(Int64); expected integers or strings as ids",
+        "column last_touched: found type Boolean; expected item ids",
+        "row 1: column reward: found 'x'; expected a number",
+        "row 1: column step: found 'first'; expected an integer from 0",
+        "row 1: column click: found 'c'; expected at least one click of the log in its slate, whose ids are written "
+        "alike (in CSV, spaces between them); here the slate is ['a', 'b']",
+        "row 1: column propensity: found 2.0; expected a number in (0, 1]",
+    ]
+    log = pl.DataFrame({"session_id": [1.5], "step": [0], "slate": [7], "click": ["a"], "touched_between": [["a"]]})
+    log.write_parquet(tmp_path / "y.parquet")
+    with pytest.raises(UserError) as caught:
+        SessionLog.read(tmp_path / "y.parquet", every=True)
+    assert [part.split(": ", 1)[1] for part in str(caught.value).split("; also ")] == [
+        "column slate: found type Int64; expected a list of item ids",
+        "row 1: column session_id: found 1.5; expected integers or strings",
+    ]
+
+
 def test_nobody_is_no_user() -> None:
     frame = pl.DataFrame(
         {

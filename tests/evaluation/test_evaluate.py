@@ -178,6 +178,13 @@ def test_sessions_that_are_cut_are_told_of(
     assert "of 50 sessions were cut after" in caplog.text
 
 
+def test_intervals_of_few_sessions_stay_where_numbers_can_be(policy: TrainedPolicy) -> None:
+    for seed in range(5):
+        found = evaluate(policy, world=small_world(), sessions=2, seed=seed)["runs"]["mine"]
+        assert found["cumulative_reward"]["low"] >= 0
+        assert all(0 <= i["low"] <= i["high"] <= 1 for i in found["coverage_intervals"].values())
+
+
 def test_a_world_without_ceilings_is_refused_before_anybody_plays(policy: TrainedPolicy) -> None:
     sure = small_world().spec.model_dump() | {"reward": [[1.0] * 8] * 3}
     with pytest.raises(UserError, match="sessions that never end"):

@@ -34,12 +34,17 @@ def test_the_two_ways_agree_on_many_sessions() -> None:
         assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.02)
 
 
-def test_exact_values_and_single_sessions() -> None:
+def test_exact_values() -> None:
     assert Interval.exact(2.0).to_json() == {"mean": 2.0, "low": 2.0, "high": 2.0}
-    alone = normal_ratios(np.array([[2.0]]), np.array([4.0]))[0]
-    assert (alone.low, alone.mean, alone.high) == (0.5, 0.5, 0.5)
     assert str(Interval.exact(2.0)) == "2.000  (exact)"
-    assert str(alone) == "0.500 [0.500, 0.500]"  # an estimate, however narrow
-    one = Interval(2.0, 2.0, 2.0, alone=True)
-    assert one.to_json() == {"mean": 2.0, "low": None, "high": None}
-    assert one.text(".1f", times=100, unit=" %") == "200.0 %"
+    assert str(Interval(0.5, 0.5, 0.5)) == "0.500 [0.500, 0.500]"  # an estimate, however narrow
+
+
+@pytest.mark.parametrize("kind", ["bootstrap", "normal"])
+def test_one_session_spans_no_interval(kind: str) -> None:
+    """It would have a width of 0, as if its mean were certain."""
+    totals, counts = np.array([[2.0]]), np.array([4.0])
+    of_one = bootstrap_ratios(totals, counts, np.random.default_rng(0)) if kind == "bootstrap" else None
+    (alone,) = of_one or normal_ratios(totals, counts)
+    assert alone.to_json() == {"mean": 0.5, "low": None, "high": None}
+    assert alone.text(".1f", times=100, unit=" %") == "50.0 %"

@@ -9,6 +9,7 @@ import irecgan
 from irecgan.cli import main
 from irecgan.data.log import SessionLog
 from irecgan.errors import UserError
+from irecgan.evaluation import shop
 from irecgan.evaluation.baselines import Baselines
 from irecgan.evaluation.evaluate import evaluate
 from irecgan.evaluation.intervals import normal_ratios
@@ -134,6 +135,14 @@ def test_results_are_repeatable_and_depend_on_the_seed(policy: TrainedPolicy) ->
     first, again, other = (evaluate(policy, world=SHOP, sessions=200, seed=s).to_json() for s in (0, 0, 1))
     assert first == again
     assert first != other
+
+
+def test_sessions_that_are_cut_are_told_of(
+    policy: TrainedPolicy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shop, "LONGEST", 1)
+    assert evaluate(policy, world=SHOP, sessions=50)["runs"]["mine"]["cut"] > 0
+    assert "of 50 sessions were cut after" in caplog.text
 
 
 def test_a_run_of_another_world_is_refused(policy: TrainedPolicy) -> None:

@@ -72,3 +72,15 @@ def test_the_report_tells_it_all() -> None:
     assert conclusion.html.count("<svg") == 2
     for name in ("oracle", "popularity", "irecgan"):
         assert name in conclusion.html
+
+
+def test_sessions_that_were_cut_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Of one policy under one log; cells of earlier versions do not say, and nothing is told of them."""
+    results = [(cell, result(cell)) for cell in cells(SETTINGS)]
+    found = next(found for cell, found in results if (cell.row, cell.log) == ("pg", "max"))
+    found["pg"]["sampled"]["cut"] = 7
+    conclusion = conclude(SETTINGS, results)
+    assert [record.message.split(": ")[0] for record in caplog.records] == ["softmax, max log of 200 sessions"]
+    assert "up to 7 of 20000 sessions were cut after 1000 clicks" in caplog.text
+    assert all("cut after 1,000 clicks" in told for told in (conclusion.text, conclusion.html))
+    assert "cut after" not in conclude(SETTINGS, RESULTS).text

@@ -58,3 +58,21 @@ def test_claims_and_curves_of_known_results() -> None:
     conclusion = conclude(settings, results)
     assert {claim["verdict"] for claim in conclusion.json["claims"]} == {"holds"}
     assert conclusion.html.count("<svg") == 2
+
+
+def test_sessions_that_were_cut_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    settings = Figure3Settings(seeds=3)
+    results = [(cell, synthetic(cell)) for cell in cells(settings)]
+    results[0][1]["interaction"][3]["cut"] = 7
+    conclusion = conclude(settings, results)
+    assert "softmax, interaction: up to 7 of 200 sessions were cut after 1000 clicks" in caplog.text
+    assert "softmax, afterwards: up to 7 of 4000 sessions" in caplog.text  # its entries are the same objects here
+    assert all("cut after 1,000 clicks" in told for told in (conclusion.text, conclusion.html))
+
+
+def test_means_of_few_rounds_do_not_call_themselves_those_of_five() -> None:
+    settings = Figure3Settings(seeds=2, rounds=2)
+    results = [(cell, {stage: rows[:2] for stage, rows in synthetic(cell).items()}) for cell in cells(settings)]
+    conclusion = conclude(settings, results)
+    assert "softmax, interaction, mean of the last 2 rounds" in conclusion.text
+    assert "last 5" not in conclusion.text + conclusion.html

@@ -178,3 +178,11 @@ def test_first_lists_that_are_all_too_short_are_not_measured(tmp_path: Path) -> 
     (part,) = conclusion.json["parts"]
     assert "first@1" not in part["rows"]["popularity"]
     assert "80% to learn from, 10% to stop by, 10% to rerank" in conclusion.html
+
+
+def test_sessions_that_were_cut_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    results = [(cell, synthetic(cell)) for cell in cells(SMALL)]
+    next(found for cell, found in results if cell.row == "pg")["pg"]["worth"]["cut"] = 7
+    conclusion = conclude(SMALL, results)
+    assert "up to 7 of 100 sessions were cut after 1000 clicks" in caplog.text
+    assert all("cut after 1,000 clicks" in told for told in (conclusion.text, conclusion.html))

@@ -23,6 +23,15 @@ def test_rewards_to_go_by_hand() -> None:
     torch.testing.assert_close(rewards_to_go(reward, 0.5), expected)
 
 
+@pytest.mark.parametrize("steps", [0, 1, 33, 100])
+@pytest.mark.parametrize("gamma", [0.0, 0.9, 1.0])
+def test_rewards_to_go_are_those_of_the_whole_table_of_discounts(steps: int, gamma: float) -> None:
+    reward = torch.randn(7, steps, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    discount = torch.tensor([[gamma ** (u - t) if u >= t else 0.0 for t in range(steps)] for u in range(steps)])
+    expected = reward @ discount.double().reshape(steps, steps)
+    torch.testing.assert_close(rewards_to_go(reward, gamma), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_returns_of_equations_8_to_10_by_hand() -> None:
     score = torch.tensor([[0.5, 0.8, 0.9]])
     reward = torch.tensor([[1.0, 0.0, 0.0]])

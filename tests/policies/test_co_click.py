@@ -183,3 +183,13 @@ def test_large_logs_take_seconds() -> None:
         ranker.score_slates(sessions.batch(rows))
     assert time.perf_counter() - begin < 60
     assert len(ranker.neighbours.item) <= 100 * items
+
+
+def test_looking_up_and_searching_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of unknown items too."""
+    neighbours = co_clicks(clicked(HISTORIES, 4))
+    every = torch.arange(5)
+    looked_up = neighbours.between(every[:, None], every)
+    monkeypatch.setattr(co_click, "_CELLS", 0)
+    assert torch.equal(neighbours.between(every[:, None], every), looked_up)
+    assert looked_up.count_nonzero() > 0

@@ -96,6 +96,12 @@ def test_a_run_is_told_from_a_log_and_described(runs: Path, capsys: pytest.Captu
     assert "times as likely" not in plain
 
 
+def test_a_run_without_a_network_has_no_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    irecgan.train(small_log(30), recipe="count", out=tmp_path / "count")
+    assert main(["inspect", str(tmp_path / "count")]) == 0
+    assert "ranks by: the popularity model; parameters: none" in capsys.readouterr().out
+
+
 def test_the_json_of_a_run_has_every_weight(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(runs / "terms"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -87,7 +87,7 @@ def _run_text(found: RunInspection) -> str:
         f"on {origin.device} by {origin.processes} process{'es' * (origin.processes > 1)}",
         f"log: sha256 {origin.log[:16]}, {size.items} items; slates of {manifest.slate_size}",
         f"settings beside the defaults: {' '.join(settings) or 'none'}",
-        f"ranks by: the {manifest.deploys} model; parameters: {sizes}",
+        f"ranks by: the {manifest.deploys} model; parameters: {sizes or 'none'}",
         *([f"reads the columns {', '.join(found.columns)}"] if found.columns else []),
         *_decision(found),
         *_terms(found),

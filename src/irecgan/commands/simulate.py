@@ -144,9 +144,11 @@ def _policy(name: str, world: MDPWorld | ShopWorld) -> Policy[Any]:
 
 def _output(path: Path, world: Path, policy: str, log: SessionLog) -> Output:
     reward = float(log.frame["reward"].sum()) / log.sessions
+    cut = log.ends.sessions - log.ends.unclicked
+    told = f"; {cut} sessions were cut" if cut else ""
     return Output(
         text=f"{path}: {log.sessions} sessions, {log.steps} steps, {log.clicks} clicks by {policy}; "
-        f"mean cumulative reward {reward:.3f}\nworld: {world}",
+        f"mean cumulative reward {reward:.3f}{told}\nworld: {world}",
         json={
             "log": str(path),
             "world": str(world),
@@ -155,5 +157,6 @@ def _output(path: Path, world: Path, policy: str, log: SessionLog) -> Output:
             "steps": log.steps,
             "clicks": log.clicks,
             "cumulative_reward": reward,
+            "cut": cut,
         },
     )

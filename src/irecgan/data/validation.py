@@ -1,6 +1,7 @@
 """The rules of a session log, each checked over whole columns; a breach names file, row and column."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import polars as pl
@@ -26,6 +27,7 @@ from irecgan.data.slices import session_starts, slices
 from irecgan.errors import UserError
 
 Rule = tuple[str, pl.Expr, str]
+Reading = tuple[tuple[str, ...], Callable[[pl.DataFrame], pl.DataFrame]]
 
 _ONCE = "no item twice"
 _INSIDE = "an item of the slate, or nothing"
@@ -44,15 +46,19 @@ def validated(frame: pl.DataFrame, name: str, *, mendable: bool = False, every: 
 
     With ``mendable`` the breaches that `irecgan.data.filters` mends are let pass: an item twice in a slate, and a click
     outside its slate, unless all are, or it is a word for nothing. Raises UserError for the first other breach of the
-    rules in ``_rules``; with ``every`` for the first breach of every rule, if all columns have types that fit.
+    rules in ``_rules``; with ``every`` for all columns of types that do not fit, and the first breach of every rule.
     """
     if frame.is_empty():
         raise UserError(f"{name}: has no rows; expected one row per step of a session")
     if ROW in frame.columns:
         raise UserError(f"{name}: column {ROW}: is a name that irecgan keeps for itself; expected another")
     order = _order_column(frame, name)
-    typed = _typed(frame.with_row_index(ROW, offset=1), order, name)
-    breach = _every_breach(typed, order, name) if every else _first_breach(typed, order, name, mendable=mendable)
+    numbered = frame.with_row_index(ROW, offset=1)
+    if every:
+        typed, breach = _every_breach(numbered, order, name)
+    else:
+        typed = _typed(numbered, order, name)
+        breach = _first_breach(typed, order, name, mendable=mendable)
     if breach is not None:
         raise breach
     rows = _arranged(typed, order)[ROW]
@@ -67,15 +73,32 @@ def _first_breach(frame: pl.DataFrame, order: str, name: str, *, mendable: bool)
     return next(chain(_of_rules(frame, name, rules), worse), None)
 
 
-def _every_breach(frame: pl.DataFrame, order: str, name: str) -> UserError | None:
-    """The first of each rule in one line, which says where `irecgan prepare` mends it; None where there is none."""
+def _every_breach(frame: pl.DataFrame, order: str, name: str) -> tuple[pl.DataFrame, UserError | None]:
+    """``frame`` with typed columns, and in one line those that cannot be typed and the first breach of each rule.
+
+    It says where `irecgan prepare` mends it; None where there is none. What cannot be typed breaks no other rule.
+    """
     found: list[str] = []
+    for columns, read in _readings(order, name):
+        try:
+            frame = read(frame)
+        except UserError as error:
+            found.append(str(error))
+            frame = _without(frame, columns, order)
     for rule in _rules(frame, order):
         for breach in _of_rules(frame, name, [rule]):
             worse = list(_beyond_mending(frame, name)) if rule[2] == _INSIDE else []
             mended = " (irecgan prepare mends this)" if rule[2] in _MENDABLE else ""
             found += map(str, worse) if worse else [f"{breach}{mended}"]
-    return UserError("; also ".join(found)) if found else None
+    return frame, UserError("; also ".join(found)) if found else None
+
+
+def _without(frame: pl.DataFrame, columns: Sequence[str], order: str) -> pl.DataFrame:
+    """``frame`` without ``columns``; for those that every log has, values that break no rule stand in."""
+    row = pl.col(ROW).cast(pl.Int64)
+    stand_in = {SESSION: row, order: row, SLATE: pl.concat_list(row), CLICK: row, REWARD: pl.lit(0.0)}
+    optional = [column for column in columns if column not in stand_in]
+    return frame.drop(optional, strict=False).with_columns(**{c: stand_in[c] for c in columns if c in stand_in})
 
 
 def _of_rules(frame: pl.DataFrame, name: str, rules: Iterable[Rule]) -> Iterator[UserError]:
@@ -130,34 +153,66 @@ def _order_column(frame: pl.DataFrame, name: str) -> str:
 
 
 def _typed(frame: pl.DataFrame, order: str, name: str) -> pl.DataFrame:
-    frame = _ids(frame, name)
-    defaults = [] if REWARD in frame.columns else [pl.lit(0.0).alias(REWARD)]
-    frame = frame.with_columns(defaults)
-    frame = _cast(frame, REWARD, pl.Float64, "a number", name).with_columns(pl.col(REWARD).fill_null(0.0))
-    if PROPENSITY in frame.columns:
-        frame = _cast(frame, PROPENSITY, pl.Float64, "a number in (0, 1]", name)
-    if order == STEP:
-        return _cast(frame, STEP, pl.Int64, "an integer from 0", name)
-    return _timestamps(frame, name)
+    for _, read in _readings(order, name):
+        frame = read(frame)
+    return frame
 
 
-def _ids(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Item and session ids as Int64 where all are integers as written, else as String."""
+def _readings(order: str, name: str) -> Iterator[Reading]:
+    """How the columns get their types, one after the other, each with those that cannot be read without it."""
+    told = (LAST_TOUCHED, *TOUCHES)
+    yield (SLATE, CLICK, *told), partial(_items, name=name)
+    for own in (SESSION, USER):
+        yield (own,), partial(_own_ids, column=own, name=name)
+    for column in told:
+        yield (column,), partial(_told, column=column, name=name)
+    yield (REWARD,), partial(_rewards, name=name)
+    yield (PROPENSITY,), partial(_propensities, name=name)
+    yield (order,), partial(_steps if order == STEP else _timestamps, name=name)
+
+
+def _items(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Item ids as Int64 where all are integers as written, else as String."""
     if isinstance(frame.schema[SLATE], pl.Array):
         frame = frame.with_columns(pl.col(SLATE).arr.to_list())
     if not isinstance(frame.schema[SLATE], pl.List):
         raise UserError(f"{name}: column {SLATE}: found type {frame.schema[SLATE]}; expected a list of item ids")
-    for column in (CLICK, LAST_TOUCHED, USER):
-        if column in frame.columns and frame.schema[column] in TEXT:
-            frame = frame.with_columns(_without_blanks(frame[column]))
-    own = [column for column in (SESSION, USER) if column in frame.columns]
-    for column in (SLATE, CLICK, *own):
-        frame = _written(frame, column, name)
-    kind, frame = _item_ids(frame)
-    casts = [pl.col(SLATE).cast(pl.List(kind)), pl.col(CLICK).cast(kind)]
-    casts += [pl.col(column).cast(pl.Int64 if all_integers(frame[column]) else pl.String) for column in own]
-    told = [column for column in (LAST_TOUCHED, *TOUCHES) if column in frame.columns]
-    return frame.with_columns(*casts, *(_as_written(frame, column, kind, name) for column in told))
+    frame = _written(_blanks_as_null(frame, CLICK), SLATE, name)
+    kind, frame = _item_ids(_written(frame, CLICK, name))
+    return frame.with_columns(pl.col(SLATE).cast(pl.List(kind)), pl.col(CLICK).cast(kind))
+
+
+def _own_ids(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
+    """The ids of sessions, or of users if there are any, as Int64 where all are integers as written, else as String."""
+    if column not in frame.columns:
+        return frame
+    frame = _written(_blanks_as_null(frame, column) if column == USER else frame, column, name)
+    return frame.with_columns(pl.col(column).cast(pl.Int64 if all_integers(frame[column]) else pl.String))
+
+
+def _told(frame: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
+    """Items touched, as ids of the type that those of the slates have, if there is such a ``column``."""
+    if column not in frame.columns:
+        return frame
+    frame = _blanks_as_null(frame, column) if column == LAST_TOUCHED else frame
+    return frame.with_columns(_as_written(frame, column, frame.schema[CLICK], name))
+
+
+def _rewards(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Rewards as numbers; 0 where there are none."""
+    defaults = [] if REWARD in frame.columns else [pl.lit(0.0).alias(REWARD)]
+    frame = frame.with_columns(defaults)
+    return _cast(frame, REWARD, pl.Float64, "a number", name).with_columns(pl.col(REWARD).fill_null(0.0))
+
+
+def _propensities(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Propensities as numbers, if there are any."""
+    return _cast(frame, PROPENSITY, pl.Float64, "a number in (0, 1]", name) if PROPENSITY in frame.columns else frame
+
+
+def _steps(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Steps as Int64."""
+    return _cast(frame, STEP, pl.Int64, "an integer from 0", name)
 
 
 def _item_ids(frame: pl.DataFrame) -> tuple[type[pl.DataType], pl.DataFrame]:
@@ -169,6 +224,11 @@ def _item_ids(frame: pl.DataFrame) -> tuple[type[pl.DataType], pl.DataFrame]:
         if all_integers(whole[CLICK]):
             return pl.Int64, whole
     return pl.String, frame
+
+
+def _blanks_as_null(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """``frame`` with null for text of nothing but spaces in ``column``."""
+    return frame.with_columns(_without_blanks(frame[column])) if frame.schema[column] in TEXT else frame
 
 
 def _without_blanks(source: pl.Series) -> pl.Series:
@@ -210,7 +270,7 @@ def _fits(values: pl.Series) -> bool:
     return ids.cast(pl.Int64, strict=False).null_count() == ids.null_count()
 
 
-def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name: str) -> pl.Series:
+def _as_written(frame: pl.DataFrame, column: str, kind: pl.DataType, name: str) -> pl.Series:
     """The values of ``column``, or those in its lists, as item ids of type ``kind``; what is none is null, or left out.
 
     Raises UserError where the type is wrong, and where there are values in lists of which none is an id.
@@ -237,7 +297,7 @@ def _as_written(frame: pl.DataFrame, column: str, kind: type[pl.DataType], name:
     return ids
 
 
-def _as_ids(values: pl.Expr, found: pl.DataType, kind: type[pl.DataType]) -> pl.Expr:
+def _as_ids(values: pl.Expr, found: pl.DataType, kind: pl.DataType) -> pl.Expr:
     """``values`` of type ``found`` as ids of type ``kind``; null where none could be written so."""
     whole = values
     if found.is_float():  # as columns with gaps often are

@@ -44,6 +44,9 @@ _RANK_WARNING = (
 
 RunLike = TrainedPolicy | Path | str
 
+_INTERVALS = "95 % intervals by bootstrap over sessions"
+_NO_INTERVALS = "one session alone spans no intervals"
+
 
 @dataclass(frozen=True)
 class OfflineEvaluation:
@@ -70,7 +73,8 @@ class OfflineEvaluation:
             f"{self.log}: {first.steps} steps of {first.sessions} sessions; {first.too_short} clicked steps have fewer "
             f"than {self.min_candidates} candidates and are left out\n"
             + aligned([["policy", "P@1", "P@10", "MRR", "NDCG@10"], *rows], left=True)
-            + "\n95 % intervals by bootstrap over sessions; logged clicks reward orders like the logged one."
+            + f"\n{_INTERVALS if first.sessions > 1 else _NO_INTERVALS}; "
+            + "logged clicks reward orders like the logged one."
             + (_RANK_WARNING if any(name.endswith(WITHOUT_RANK) for name in self.runs) else "")
         )
 
@@ -264,11 +268,13 @@ def _in_world(
     given = world if isinstance(world, MDPWorld | ShopWorld) else load_world(Path(world))
     name = "world" if given is world else str(world)
     if isinstance(given, ShopWorld):
-        return ShopEvaluation(_in_shop(policies, given, baselines, sessions, streams), name, sessions)
+        found = _in_shop(policies, given, baselines, sessions, streams)
+        warn_of_cuts(name, max(result.cut for result in found.values()), sessions)
+        return ShopEvaluation(found, name, sessions)
     if baselines:
         refuse_endless(given)  # of which there are no ceilings, before all else is played
     top, sampled = _online(policies, given, baselines, sessions, streams)
-    warn_of_cuts(name, max(result.cut for result in top.values()), sessions)
+    warn_of_cuts(name, max(result.cut for result in (*top.values(), *sampled.values())), sessions)
     return OnlineEvaluation(top, sampled, name, sessions)
 
 

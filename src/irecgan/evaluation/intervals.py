@@ -27,6 +27,11 @@ class Interval:
         """A value that is known."""
         return cls(value, value, value, known=True)
 
+    @classmethod
+    def single(cls, value: float) -> "Interval":
+        """An estimate from one value alone."""
+        return cls(value, value, value, alone=True)
+
     def to_json(self) -> dict[str, float | None]:
         """``mean``, ``low``, ``high``; of one value the last two are None."""
         low, high = (None, None) if self.alone else (self.low, self.high)
@@ -58,6 +63,8 @@ class Interval:
 def bootstrap_ratios(totals: Floats, counts: Floats, generator: np.random.Generator) -> list[Interval]:
     """Means over steps of F measures, with percentile intervals by resampling sessions (Efron, 1979).
 
+    One session alone spans no interval.
+
     Args:
         totals: (S, F) sums of each measure over the steps of each session.
         counts: (S,) the steps of each session, at least one in all.
@@ -65,11 +72,13 @@ def bootstrap_ratios(totals: Floats, counts: Floats, generator: np.random.Genera
 
     """
     sessions, ratios = len(counts), []
+    mean = totals.sum(0) / counts.sum()  # (F,)
+    if sessions < 2:
+        return [Interval.single(float(m)) for m in mean]
     for _ in range(0, RESAMPLES, _CHUNK):
         weight = generator.multinomial(sessions, np.full(sessions, 1 / sessions), size=_CHUNK)  # (R, S)
         ratios.append((weight @ totals) / (weight @ counts)[:, None])
     low, high = np.percentile(np.concatenate(ratios), [2.5, 97.5], axis=0)  # (F,)
-    mean = totals.sum(0) / counts.sum()
     return [Interval(float(m), float(lo), float(hi)) for m, lo, hi in zip(mean, low, high, strict=True)]
 
 
@@ -80,6 +89,8 @@ def normal_ratios(totals: Floats, counts: Floats) -> list[Interval]:
     """
     sessions = len(counts)
     mean = totals.sum(0) / counts.sum()  # (F,)
+    if sessions < 2:
+        return [Interval.single(float(m)) for m in mean]
     residual = (totals - mean * counts[:, None]) / counts.mean()  # (S, F)
-    error = _Z * residual.std(0, ddof=min(1, sessions - 1)) / np.sqrt(sessions)
+    error = _Z * residual.std(0, ddof=1) / np.sqrt(sessions)
     return [Interval(float(m), float(m - e), float(m + e)) for m, e in zip(mean, error, strict=True)]

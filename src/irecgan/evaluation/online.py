@@ -48,7 +48,7 @@ def warn_of_cuts(name: str, cut: int, sessions: int) -> None:
     """Warn where up to ``cut`` of the ``sessions`` of a policy in the world ``name`` did not end by themselves."""
     if cut:
         logging.getLogger("irecgan").warning(
-            "%s: up to %d of %d sessions were cut after %d clicks, which exact values are not",
+            "%s: up to %d of %d sessions were cut after %d clicks; what would have followed is in exact values alone",
             name,
             cut,
             sessions,
@@ -106,8 +106,8 @@ def summarise(played: Iterable[tuple[SessionBatch, Tensor]], world: MDPWorld) ->
     table = torch.cat(parts).numpy()  # (S, 4 + depth)
     reward, clicks, steps, cut = table[:, :4].T
     return OnlineResult(
-        cumulative_reward=normal_ratios(reward[:, None], np.ones(len(table)))[0],
-        coverage=normal_ratios(table[:, 4:], steps),
+        cumulative_reward=normal_ratios(reward[:, None], np.ones(len(table)))[0].within(0.0, np.inf),
+        coverage=[share.within(0.0, 1.0) for share in normal_ratios(table[:, 4:], steps)],
         clicks=float(clicks.mean()),
         cut=int(cut.sum()),
     )

@@ -96,8 +96,8 @@ def play_in_shop(policy: Policy[Any], world: ShopWorld, sessions: int, streams: 
         parts.append(torch.cat([of_session, totals], dim=1))
     table = torch.cat(parts).numpy()  # (S, 4 + depths)
     steps, cut = table[:, :2].T
-    value, clicks = normal_ratios(table[:, 2:4], np.ones(sessions))
-    found = normal_ratios(table[:, 4:], steps)
+    value, clicks = (number.within(0.0, np.inf) for number in normal_ratios(table[:, 2:4], np.ones(sessions)))
+    found = [share.within(0.0, 1.0) for share in normal_ratios(table[:, 4:], steps)]
     return ShopResult(value, clicks, dict(zip(DEPTHS, found, strict=True)), int(cut.sum()))
 
 

@@ -15,9 +15,11 @@ def rewards_to_go(reward: Tensor, gamma: float) -> Tensor:
     >>> rewards_to_go(torch.tensor([[1.0, 0.0, 4.0]]), 0.5)
     tensor([[2., 2., 4.]])
     """
-    step = torch.arange(reward.shape[1], device=reward.device)
-    ahead = step[:, None] - step  # (t', t)
-    discount = torch.where(ahead >= 0, gamma ** ahead.clamp(min=0).to(reward), 0.0)
+    steps = reward.shape[1]
+    # In whole vectors, as the rest of one would be rounded otherwise.
+    powers = (gamma ** torch.arange(-(-steps // 64) * 64, device=reward.device).to(reward))[:steps]
+    both = torch.cat([torch.zeros_like(powers), powers])  # the discount at t' - t + T, 0 for what is past
+    discount = both.unfold(0, steps, 1)[1:].flip(1)  # (t', t)
     return reward @ discount
 
 

@@ -19,6 +19,8 @@ NEIGHBOURS = 100
 LONGEST = 100
 """Clicks of a session that are counted, the first ones: pairs grow with the square."""
 _BLOCK = 10_000_000  # pairs counted at once
+_CELLS = 1_000_000
+"""Pairs of items that are kept in a table: where there are more, those that are related are searched."""
 _EVERY = 1_000_000_000
 """More clicks than any session has."""
 _TIE = 1e-9  # weight of popularity, which so decides only between items that are equally related
@@ -56,8 +58,16 @@ class Neighbours:
         if not len(self.item):
             return torch.zeros(torch.broadcast_shapes(items.shape, others.shape), device=items.device)
         wanted = items * (self.catalogue_size + 1) + others
+        if (self.catalogue_size + 1) ** 2 <= _CELLS:
+            return self._table[wanted]
         entry = torch.searchsorted(self._keys, wanted).clamp(max=len(self._keys) - 1)
         return torch.where(self._keys[entry] == wanted, self.weight[entry], 0.0)
+
+    @cached_property
+    def _table(self) -> Tensor:
+        """All pairs, row by row: looked up at once where a search would take most of the time. ((n + 1)^2,)"""
+        table = torch.zeros((self.catalogue_size + 1) ** 2, dtype=self.weight.dtype, device=self.weight.device)
+        return table.index_copy(0, self._keys, self.weight)
 
     @cached_property
     def _keys(self) -> Tensor:

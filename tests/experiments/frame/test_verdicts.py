@@ -92,3 +92,9 @@ def test_intervals_over_seeds_are_those_of_student() -> None:
     error = 3.182446 * np.std([1, 2, 3, 4], ddof=1) / 2  # the 97.5 % quantile of t with 3 degrees of freedom
     assert (interval.mean, interval.low, interval.high) == pytest.approx((2.5, 2.5 - error, 2.5 + error), rel=1e-6)
     assert over_seeds([2.0]).low == over_seeds([2.0]).high == 2.0
+
+
+def test_a_test_of_one_seed_says_no_more_than_its_difference() -> None:
+    (alone,), (pair,) = (judge([compared(differences)])[0].tests for differences in ([0.5], [0.5, 1.5]))
+    assert str(alone) == "+0.500"
+    assert str(pair) == "+1.000 [-5.353, +7.353], p 0.295"

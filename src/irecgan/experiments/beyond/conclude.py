@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from irecgan.evaluation.online import warn_of_cuts
 from irecgan.experiments.beyond.choices import choices, regret
 from irecgan.experiments.beyond.claims import LEVEL, comparisons
 from irecgan.experiments.beyond.goals import goals
@@ -20,6 +19,7 @@ from irecgan.experiments.beyond.tables import (
     share_table,
     time_table,
 )
+from irecgan.experiments.frame.cuts import told_cuts
 from irecgan.experiments.frame.report import Section, render
 from irecgan.experiments.frame.study import Conclusion, Json
 from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
@@ -58,9 +58,9 @@ _TIME = "Seconds of one processor core to fit; those of auto are of all its cand
 def conclude(settings: BeyondSettings, results: Sequence[tuple[BeyondCell, Json]]) -> Conclusion:
     """Tables, plots and verdicts."""
     found = panels(results)
-    for panel in found:
-        warn_of_cuts(panel.title, panel.cut, settings.evaluation_sessions)
+    told_cuts({panel.title: panel.cut for panel in found}, settings.evaluation_sessions)
     lists = parts([(cell, result) for cell, result in results if isinstance(cell, Table1Cell)])
+    of_lists = told_cuts({part.title: part.cut for part in lists}, settings.lists.shop.evaluation_sessions)
     judged = judge(comparisons(found), level=LEVEL)
     in_worlds = _sections(found, judged)
     sections = [
@@ -79,7 +79,7 @@ def conclude(settings: BeyondSettings, results: Sequence[tuple[BeyondCell, Json]
             "lists": [list_json(part) for part in lists],
             "claims": [claim.to_json() for claim in judged],
         },
-        text="\n\n".join([*text, *notes(found), verdict_text(judged)]),
+        text="\n\n".join([*text, *notes(found), *of_lists, verdict_text(judged)]),
         html=render("Beyond the paper", _summary(settings), sections),
         figures=({"shares": share_plot(found)} if found else {})
         | ({"evidence": evidence_plot(found)} if chosen else {}),

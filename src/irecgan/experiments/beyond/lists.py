@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import mean
 
+from irecgan.experiments.frame.cuts import cut_notes
 from irecgan.experiments.frame.report import Section, Table
 from irecgan.experiments.frame.study import Json
 from irecgan.experiments.table1.differences import AGAINST, DIFFERENCES, differences, differences_json
@@ -30,7 +31,8 @@ def list_sections(part: Part) -> list[Section]:
     if (beside := differences(part)) is not None:
         sections.append(Section(f"Lists: {part.title}, less {AGAINST}", DIFFERENCES, beside))
     if part.has_worth:
-        sections.append(Section(f"Lists: {part.title}, the truth", _TRUTH, plot=worth_plot(part)))
+        words = " ".join([_TRUTH, *cut_notes({part.title: part.cut})])
+        sections.append(Section(f"Lists: {part.title}, the truth", words, plot=worth_plot(part)))
     return sections
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.beyond.settings import AUTO, REFERENCES, BeyondCell, WorldCell
+from irecgan.experiments.frame.cuts import most_cut
 from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.experiments.frame.study import Json
 
@@ -100,8 +101,8 @@ class Panel:
         return over_seeds([float(result["seconds"]) for result in self.rows[name]]).mean
 
     def cuts(self, name: str) -> int:
-        """The most sessions of a policy in a world that were cut at the limit; cells of earlier versions do not say."""
-        return max(int(result.get("cut", 0)) for result in self.rows[name])
+        """The most sessions of a policy in a world that were cut at the limit."""
+        return most_cut(self.rows[name])
 
     @property
     def cut(self) -> int:

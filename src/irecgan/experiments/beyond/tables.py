@@ -10,10 +10,10 @@ from irecgan.experiments.beyond.claims import BETTER, DISTILLED, NEVER_WORSE, PL
 from irecgan.experiments.beyond.goals import Goal
 from irecgan.experiments.beyond.results import FILTER, SHOWN, Panel
 from irecgan.experiments.beyond.settings import AUTO
+from irecgan.experiments.frame.cuts import cut_notes
 from irecgan.experiments.frame.report import Table
 from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.experiments.frame.verdicts import Judged
-from irecgan.simulation import LONGEST
 
 
 def goal_table(goals: Sequence[Goal]) -> Table:
@@ -134,12 +134,9 @@ def _percent(share: Interval) -> str:
 def notes(panels: Sequence[Panel]) -> list[str]:
     """What has to be known of some panels to read their numbers."""
     without = [panel.title for panel in panels if not panel.has()]
-    cut = [panel.title for panel in panels if panel.cut]
-    told = {
-        "No ceiling is known, and rewards stand in place of shares, for": without,
-        f"Some sessions were cut after {LONGEST:,} clicks, which exact values are not, of": cut,
-    }
-    return [f"{words}: {'; '.join(titles)}." for words, titles in told.items() if titles]
+    words = "No ceiling is known, and rewards stand in place of shares, for"
+    told = [f"{words}: {'; '.join(without)}."] if without else []
+    return told + cut_notes({panel.title: panel.cut for panel in panels})
 
 
 def _columns(panels: Sequence[Panel]) -> list[str]:

@@ -7,6 +7,7 @@ from irecgan.experiments.figure2.claims import comparisons
 from irecgan.experiments.figure2.plot import coverage_plot, reward_plot
 from irecgan.experiments.figure2.results import Kind, Panel, panels
 from irecgan.experiments.figure2.settings import Figure2Cell, Figure2Settings
+from irecgan.experiments.frame.cuts import told_cuts
 from irecgan.experiments.frame.report import Section, Table, render
 from irecgan.experiments.frame.study import Conclusion, Json
 from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
@@ -21,6 +22,7 @@ def conclude(settings: Figure2Settings, results: Sequence[tuple[Figure2Cell, Jso
     """Tables, plots and verdicts."""
     found = panels(results)
     judged = judge(comparisons(found))
+    notes = told_cuts({panel.title: panel.cut for panel in found}, settings.evaluation_sessions)
     sections = [verdict_section(judged, settings.seeds)]
     for (law, sessions), group in groupby(found, key=lambda panel: (panel.law, panel.sessions)):
         sections += _sections(law, sessions, list(group), settings)
@@ -31,8 +33,10 @@ def conclude(settings: Figure2Settings, results: Sequence[tuple[Figure2Cell, Jso
             "panels": [_panel_json(panel) for panel in found],
             "claims": [claim.to_json() for claim in judged],
         },
-        text="\n\n".join([*text, verdict_text(judged)]),
-        html=render("Figure 2: offline learning, simulated online test", _summary(settings), sections),
+        text="\n\n".join([*text, *notes, verdict_text(judged)]),
+        html=render(
+            "Figure 2: offline learning, simulated online test", " ".join([_summary(settings), *notes]), sections
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from irecgan.evaluation.intervals import Interval
 from irecgan.experiments.figure2.settings import REFERENCES, Figure2Cell
+from irecgan.experiments.frame.cuts import most_cut
 from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.experiments.frame.study import Json
 
@@ -25,6 +26,11 @@ class Panel:
     def title(self) -> str:
         """The log in words."""
         return f"{self.law}, {self.log} log of {self.sessions:,} sessions"
+
+    @property
+    def cut(self) -> int:
+        """The most sessions of a policy in a world that were cut at the limit."""
+        return most_cut(result for kinds in self.rows.values() for found in kinds.values() for result in found)
 
     def rewards(self, name: str, kind: Kind = "top") -> list[float]:
         """Cumulative rewards of a policy, one for each seed."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from irecgan.experiments.figure3.claims import LAST, comparisons
+from irecgan.experiments.figure3.claims import comparisons
 from irecgan.experiments.figure3.plot import curves_plot
 from irecgan.experiments.figure3.results import MEASURES, Curves, Stage, curves
 from irecgan.experiments.figure3.settings import Figure3Cell, Figure3Settings
+from irecgan.experiments.frame.cuts import told_cuts
 from irecgan.experiments.frame.report import Section, Table, render
 from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.experiments.frame.study import Conclusion, Json
@@ -25,21 +26,23 @@ def conclude(settings: Figure3Settings, results: Sequence[tuple[Figure3Cell, Jso
     judged = judge(comparisons(found))
     heads = ["method", *MEASURES]
     sections = [verdict_section(judged, settings.seeds)]
-    text = []
+    text, notes = [], _notes(settings, found)
     for law in found:
         for stage, title in _STAGES.items():
             rows = _rows(law, stage)
-            words = f"{title}. The table gives means over the last {LAST} rounds and over seeds, with 95 % intervals."
+            words = (
+                f"{title}. The table gives means over the last {law.late} rounds and over seeds, with 95 % intervals."
+            )
             sections.append(Section(f"{law.law}: {stage}", words, Table(heads, rows), curves_plot(law, stage)))
-            text.append(f"{law.law}, {stage}, mean of the last {LAST} rounds\n{aligned([heads, *rows], left=True)}")
+            text.append(f"{law.law}, {stage}, mean of the last {law.late} rounds\n{aligned([heads, *rows], left=True)}")
     return Conclusion(
         json={
             "settings": settings.model_dump(mode="json"),
             "curves": [_json(law) for law in found],
             "claims": [claim.to_json() for claim in judged],
         },
-        text="\n\n".join([*text, verdict_text(judged)]),
-        html=render("Figure 3: online learning from scratch", _summary(settings), sections),
+        text="\n\n".join([*text, *notes, verdict_text(judged)]),
+        html=render("Figure 3: online learning from scratch", " ".join([_summary(settings), *notes]), sections),
     )
 
 
@@ -54,11 +57,21 @@ def _summary(settings: Figure3Settings) -> str:
     )
 
 
+def _notes(settings: Figure3Settings, found: Sequence[Curves]) -> list[str]:
+    """What was cut, in the sessions of each stage."""
+    played: dict[Stage, int] = {"interaction": settings.sessions, "afterwards": settings.evaluation_sessions}
+    return [
+        note
+        for stage, sessions in played.items()
+        for note in told_cuts({f"{law.law}, {stage}": law.cut(stage) for law in found}, sessions)
+    ]
+
+
 def _rows(law: Curves, stage: Stage) -> list[list[str]]:
     return [
         [
             method,
-            *(str(over_seeds(law.values(method, measure, stage)[:, -LAST:].mean(1).tolist())) for measure in MEASURES),
+            *(str(over_seeds(law.lately(law.values(method, measure, stage)).tolist())) for measure in MEASURES),
         ]
         for method in law.methods
     ]

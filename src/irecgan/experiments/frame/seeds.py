@@ -13,6 +13,6 @@ def over_seeds(values: Sequence[float]) -> Interval:
     numbers = np.asarray(values, dtype=float)
     mean = float(numbers.mean())
     if len(numbers) < 2:
-        return Interval(mean, mean, mean, alone=True)
+        return Interval.single(mean)
     error = float(stats.t.ppf(0.975, len(numbers) - 1) * stats.sem(numbers))
     return Interval(mean, mean - error, mean + error)

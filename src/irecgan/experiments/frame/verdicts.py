@@ -61,6 +61,10 @@ class Tested:
         """The mean difference with its 95 % interval."""
         return Interval(self.mean, self.low, self.high, alone=self.alone)
 
+    def __str__(self) -> str:
+        """The difference with its interval and p; one difference alone has neither."""
+        return self.interval.text("+.3f") + ("" if self.alone else f", p {self.p:.3g}")
+
     @property
     def verdict(self) -> Verdict:
         """Holds: positive beyond doubt. Fails: negative beyond doubt, or no difference that would matter."""

@@ -78,7 +78,8 @@ def work(settings: Table1Settings, cell: Table1Cell, scratch: Path) -> Json:
         play = partial(play_in_shop, world=world, sessions=settings.shop.evaluation_sessions, streams=streams)
         for name, order in ways.orders.items():
             value = play(order)
-            results[name]["worth"] = {"purchases": value.cumulative_reward.to_json(), "clicks": value.clicks.to_json()}
+            purchases, clicks = value.cumulative_reward.to_json(), value.clicks.to_json()
+            results[name]["worth"] = {"purchases": purchases, "clicks": clicks, "cut": value.cut}
     return results
 
 

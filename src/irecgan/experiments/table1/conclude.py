@@ -5,6 +5,7 @@ from pathlib import Path
 
 from irecgan.data.location import prepared_shares
 from irecgan.data.splits import SHARES, Shares
+from irecgan.experiments.frame.cuts import told_cuts
 from irecgan.experiments.frame.report import Section, Table, render
 from irecgan.experiments.frame.study import Conclusion, Json
 from irecgan.experiments.frame.verdict_section import verdict_section, verdict_text
@@ -38,7 +39,7 @@ def conclude(settings: Table1Settings, results: Sequence[tuple[Table1Cell, Json]
     judged = judge(comparisons(found))
     over = "sessions" if settings.logs else "seeds"
     sections = [verdict_section(judged, settings.seeds, over)]
-    text = []
+    text, notes = [], told_cuts({part.title: part.cut for part in found}, settings.shop.evaluation_sessions)
     for part in found:
         sections += _sections(part)
         text.append(f"{part.title}\n{aligned([_heads(part), *_rows(part)], left=True)}")
@@ -50,8 +51,8 @@ def conclude(settings: Table1Settings, results: Sequence[tuple[Table1Cell, Json]
             "parts": [_json(part) for part in found],
             "claims": [claim.to_json() for claim in judged],
         },
-        text="\n\n".join([*text, verdict_text(judged)]),
-        html=render("Table 1: offline rerank", _summary(settings), sections),
+        text="\n\n".join([*text, *notes, verdict_text(judged)]),
+        html=render("Table 1: offline rerank", " ".join([_summary(settings), *notes]), sections),
     )
 
 

@@ -1,7 +1,7 @@
 """What was measured in each session of a log that is given: there sessions are drawn by chance, not seeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ class Pooled:
     def interval(self) -> Interval:
         """The mean over steps, with its interval over sessions, which one session alone does not have."""
         (found,) = normal_ratios(self.sums[:, None], self.steps)
-        return replace(found, alone=len(self.sessions) == 1)
+        return found
 
     def minus(self, other: "Pooled") -> "Pooled":
         """The differences from another measure of the same steps of the same sessions."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from irecgan.evaluation.first_list import FIRST
 from irecgan.evaluation.intervals import Interval
+from irecgan.experiments.frame.cuts import most_cut
 from irecgan.experiments.frame.seeds import over_seeds
 from irecgan.experiments.frame.study import Json
 from irecgan.experiments.table1.per_session import Pooled
@@ -32,6 +33,11 @@ class Part:
     def has_worth(self) -> bool:
         """Whether the true values are known."""
         return any("worth" in results[0] for results in self.rows.values())
+
+    @property
+    def cut(self) -> int:
+        """The most sessions of a model in a shop that were cut at the limit."""
+        return most_cut(result["worth"] for found in self.rows.values() for result in found if "worth" in result)
 
     @property
     def by_session(self) -> bool:

@@ -64,7 +64,7 @@ def _by_users(tables: LatentTables, sessions: Sessions) -> tuple[Tensor, Tensor]
     """The sums of log chances, and the clicks that they are of. Both (S,)"""
     steps = Trajectories.of(sessions)
     slate, answer = slate_log_chances(tables, kind_log_chances(tables, steps)), answer_chances(tables, steps)
-    before, _, _ = forward(tables, steps, slate + answer.log())
+    before = forward(tables, steps, slate + answer.log()).before
     belief = before * (slate - slate.max(1, keepdim=True).values).exp()  # once the slate is seen, (N, Z)
     weight = tables.weight
     any_click = steps.total((weight * tables.survival).T) / steps.total(weight.T).clamp(min=SMALLEST)

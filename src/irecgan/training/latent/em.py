@@ -46,7 +46,7 @@ def evidence(tables: LatentTables, steps: Trajectories) -> tuple[Tensor, Tensor]
     """Log chances of each step's slate given the history, and of its answer given slate and history. Both (N,)"""
     slate = slate_log_chances(tables, kind_log_chances(tables, steps))
     answer = answer_chances(tables, steps).log()
-    before, _, joint = forward(tables, steps, slate + answer)
+    beliefs = forward(tables, steps, slate + answer)
     peak = slate.max(1, keepdim=True).values
-    seen = ((before * (slate - peak).exp()).sum(1)).log() + peak.squeeze(1)
-    return seen, joint - seen
+    seen = ((beliefs.before * (slate - peak).exp()).sum(1)).log() + peak.squeeze(1)
+    return seen, beliefs.log_mass - seen

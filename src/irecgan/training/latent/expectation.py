@@ -58,35 +58,43 @@ def slate_log_chances(tables: LatentTables, kinds: Tensor) -> Tensor:
     return ((kinds - peak).exp() @ tables.kind_share.T).clamp(min=SMALLEST).log() + peak
 
 
-def forward(tables: LatentTables, steps: Trajectories, log_chance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The beliefs before (N, Z) and after (N, Z) each step is seen, and the log chance of each step (N,).
+@dataclass(frozen=True)
+class Beliefs:
+    """What is believed of the states along the sessions, by what was seen so far."""
 
-    ``log_chance`` (N, Z): of what each step shows, in each state.
-    """
+    before: Tensor  # (N, Z) before each step is seen
+    after: Tensor  # (N, Z)
+    likelihood: Tensor  # (N, Z) of what each step shows, in each state, over that in the likeliest one
+    mass: Tensor  # (N, 1) the mean of that over the belief before
+    log_mass: Tensor  # (N,) the log chance of each step
+
+
+def forward(tables: LatentTables, steps: Trajectories, log_chance: Tensor) -> Beliefs:
+    """The beliefs before and after each step. ``log_chance`` (N, Z): of what each step shows, in each state."""
     peak = log_chance.max(1, keepdim=True).values
     likelihood = (log_chance - peak).exp()  # (N, Z)
-    before, after = torch.empty_like(likelihood), torch.empty_like(likelihood)
-    mass = torch.empty_like(peak)
-    belief, first = tables.start.expand(steps.alive[0], -1), steps.first
-    for t, count in enumerate(steps.alive):
-        rows = slice(first[t], first[t] + count)
-        before[rows] = belief[:count]
-        joint = belief[:count] * likelihood[rows]
-        mass[rows] = joint.sum(1, keepdim=True)
-        after[rows] = joint / mass[rows].clamp(min=SMALLEST)
-        if t + 1 < len(steps.alive):
-            on = slice(first[t], first[t] + steps.alive[t + 1])
-            belief = torch.bmm(after[on][:, None], tables.transition[steps.click[on]]).squeeze(1)
-    return before, after, (mass.clamp(min=SMALLEST).log() + peak).squeeze(1)
+    before, after, masses = [], [], []
+    belief = tables.start.expand(steps.alive[0], -1)
+    parts = zip(likelihood.split(steps.alive), steps.click.split(steps.alive), [*steps.alive[1:], 0], strict=True)
+    for chance, click, stay in parts:
+        joint = belief * chance
+        mass = joint.sum(1, keepdim=True).clamp(min=SMALLEST)
+        before.append(belief)
+        masses.append(mass)
+        after.append(joint / mass)
+        if stay:
+            moves = tables.transition.index_select(0, click[:stay])
+            belief = torch.bmm(after[-1][:stay, None], moves).squeeze(1)
+    mass = torch.cat(masses)
+    return Beliefs(torch.cat(before), torch.cat(after), likelihood, mass, (mass.log() + peak).squeeze(1))
 
 
 def expect(tables: LatentTables, steps: Trajectories, kinds: Tensor) -> Expectation:
     """The expected counts. ``kinds`` (N, C): from `kind_log_chances`, which EM leaves as they are."""
     slate = slate_log_chances(tables, kinds)
     answer = answer_chances(tables, steps)
-    log_chance = slate + answer.log()
-    before, after, log_mass = forward(tables, steps, log_chance)
-    state, moves = _backward(tables, steps, before, after, log_chance)
+    seen = forward(tables, steps, slate + answer.log())
+    state, moves = _backward(tables, steps, seen)
     logged = state * steps.logged[:, None]
     clicks = steps.clicked[:, None] & (steps.click != steps.items)[:, None]
     weight = tables.weight
@@ -97,7 +105,7 @@ def expect(tables: LatentTables, steps: Trajectories, kinds: Tensor) -> Expectat
     choosing = torch.where((ends | (clicks & steps.logged[:, None])) & (total > 0), logged, 0.0)
     clicked = _scatter(steps.click, state * clicks, steps.items)
     return Expectation(
-        log_likelihood=float(log_mass.sum()),
+        log_likelihood=float(seen.log_mass.sum()),
         state=state,
         start=state[: steps.alive[0]].sum(0),
         moves=moves,
@@ -112,22 +120,20 @@ def expect(tables: LatentTables, steps: Trajectories, kinds: Tensor) -> Expectat
     )
 
 
-def _backward(
-    tables: LatentTables, steps: Trajectories, before: Tensor, after: Tensor, log_chance: Tensor
-) -> tuple[Tensor, Tensor]:
+def _backward(tables: LatentTables, steps: Trajectories, seen: Beliefs) -> tuple[Tensor, Tensor]:
     """The chance of each state at each step (N, Z), and the expected moves (n + 1, Z, Z)."""
-    likelihood = (log_chance - log_chance.max(1, keepdim=True).values).exp()
+    after, first = seen.after, steps.first
     ahead = torch.ones_like(after)  # chance of the later steps of a session, over what the past makes of it
     message = torch.zeros_like(after)  # the same, as seen from the state that a click leads to
-    first = steps.first
+    chance, mass, aheads, messages, click = (
+        table.split(steps.alive) for table in (seen.likelihood, seen.mass, ahead, message, steps.click)
+    )
     for t in range(len(steps.alive) - 2, -1, -1):
-        count = steps.alive[t + 1]
-        on, later = slice(first[t], first[t] + count), slice(first[t + 1], first[t + 1] + count)
-        joint = likelihood[later] * ahead[later]
-        # The mass of a step is that of its belief before it times its likelihood.
-        mass = (before[later] * likelihood[later]).sum(1, keepdim=True).clamp(min=SMALLEST)
-        message[on] = joint / mass
-        ahead[on] = torch.bmm(tables.transition[steps.click[on]], message[on][:, :, None]).squeeze(2)
+        stay = steps.alive[t + 1]
+        told = chance[t + 1] * aheads[t + 1] / mass[t + 1]
+        moves = tables.transition.index_select(0, click[t][:stay])
+        messages[t][:stay] = told
+        aheads[t][:stay] = torch.bmm(moves, told[:, :, None]).squeeze(2)
     state = after * ahead
     state = state / state.sum(1, keepdim=True).clamp(min=SMALLEST)
     moving = torch.cat(
