@@ -18,8 +18,8 @@ from irecgan.worlds.interface import Scene
 CONSIDERED = 200
 """Items, the most attractive in any state, that a plan may show in its slates."""
 BELIEFS, BACKUPS = (256, 256, 512, 512), 60
-"""At which a plan is improved, a round each; pairs are made for _AT_ONCE of them in turn."""
-_AT_ONCE = 32
+"""At which a plan is improved, a round each; pairs are made for AT_ONCE of them in turn."""
+AT_ONCE = 32
 
 
 def candidate_model(tables: LatentTables, items: Tensor, reward_weight: float) -> CandidateModel:
@@ -51,7 +51,7 @@ def plan_slates(
     items = considered_items(tables, slate_size)
     model = candidate_model(tables, items, reward_weight)
     plan = improved_plan(
-        model, fixed_slates(model, slate_size), generator, beliefs=BELIEFS, at_once=_AT_ONCE, backups=BACKUPS
+        model, fixed_slates(model, slate_size), generator, beliefs=BELIEFS, at_once=AT_ONCE, backups=BACKUPS
     )
     return Plan(plan.values, items[plan.slates])
 
