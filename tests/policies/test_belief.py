@@ -12,7 +12,7 @@ from irecgan.errors import UserError
 from irecgan.evaluation.online import play
 from irecgan.models.latent import BeliefState
 from irecgan.policies.belief import BeliefPolicy, QMDPPolicy
-from irecgan.policies.planning import _backup, _onward, posterior
+from irecgan.policies.planning import _backup, _improve, _onward, fixed_slates, posterior
 from irecgan.rollout import rollout
 from irecgan.seeding import Streams
 from irecgan.worlds.candidates import CandidateModel
@@ -177,6 +177,21 @@ def appraised(model: CandidateModel, onward: Tensor, belief: Tensor, slate: Tens
     after = torch.einsum("z,zjl->jl", belief / total, onward).argmax(1)
     added = torch.stack([onward[:, j, after[j]] for j in slate.tolist()], dim=1)
     return added.sum(1) / total, after
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 40])
+def test_no_belief_is_served_worse_than_before_when_they_are_served_in_turn(at_once: int) -> None:
+    """By fewer slates than there are beliefs, unless all are served at once."""
+    model, generator = CandidateModel.of_world(draw_world("dirichlet:0.02", 6, 20, 4, seed=0)), Streams(0).torch("plan")
+    plan = fixed_slates(model, 4)
+    points = torch.rand(40, 6, dtype=torch.float64, generator=generator)
+    points = points / points.sum(1, keepdim=True)
+    for _ in range(3):
+        before, plan = plan.choose(points)[1], _improve(model, plan, points, generator, at_once)
+        after = plan.choose(points)[1]
+        assert (after >= before * (1 - 1e-9)).all()
+        assert after.mean() > before.mean()
+    assert at_once == 40 or len(plan.values) < 30
 
 
 def test_sessions_that_never_end_are_refused() -> None:

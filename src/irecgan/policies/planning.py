@@ -213,7 +213,7 @@ def _improve(model: CandidateModel, plan: Plan, points: Tensor, generator: torch
         values.append(pairs.values)
         slates.append(pairs.slates)
         worth = worth.maximum(pairs.choose(points)[1])
-        left = (worth < old * (1 - _ROUNDING)).nonzero().squeeze(1)
+        left = (worth < old - _ROUNDING * old.abs()).nonzero().squeeze(1)
     return _distinct(Plan(torch.cat(values), torch.cat(slates)))
 
 
