@@ -209,7 +209,7 @@ def _improve(model: CandidateModel, plan: Plan, points: Tensor, generator: torch
     while len(left):
         if len(left) > at_once:
             left = left[torch.randperm(len(left), generator=generator)[:at_once]]
-        pairs = _better_pairs(model, onward, points[left], plan.at(index[left]))
+        pairs = _better_pairs(model, onward, points[left], plan.at(index[left]), old[left])
         values.append(pairs.values)
         slates.append(pairs.slates)
         worth = worth.maximum(pairs.choose(points)[1])
@@ -217,12 +217,12 @@ def _improve(model: CandidateModel, plan: Plan, points: Tensor, generator: torch
     return _distinct(Plan(torch.cat(values), torch.cat(slates)))
 
 
-def _better_pairs(model: CandidateModel, onward: Tensor, points: Tensor, old: Plan) -> Plan:
-    """For every point (B, m) the better of its ``old`` pair and of a new one that is continued as ``onward`` says."""
+def _better_pairs(model: CandidateModel, onward: Tensor, points: Tensor, old: Plan, worth: Tensor) -> Plan:
+    """For every point (B, m) its ``old`` pair, of ``worth`` (B,), or a better one, continued as ``onward`` says."""
     rows = max(1, _CELLS // max(onward[0].numel(), model.weight.numel() * old.slates.shape[1]))
     parts = [_backup(model, onward, *chunk) for chunk in zip(points.split(rows), old.slates.split(rows), strict=True)]
     values, slates = torch.cat([part.values for part in parts]), torch.cat([part.slates for part in parts])
-    better = ((points * values).sum(1) > (points * old.values).sum(1))[:, None]
+    better = ((points * values).sum(1) > worth)[:, None]
     return Plan(torch.where(better, values, old.values), torch.where(better, slates, old.slates))
 
 
